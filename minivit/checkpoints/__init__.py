@@ -1,0 +1,1 @@
+"""Weights that others trained, and our own: one file a format."""

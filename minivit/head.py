@@ -1,0 +1,50 @@
+"""Head: one vector stands for the image, and one linear map turns it into a score a class (equation 4, section 3.1).
+
+    "cls"    y = LN(z_L) at the [CLS] token
+    "mean"   y = LN(mean of z_L over the patches), as timm does it (App. D.3 compares the two)
+    logits = y W + b
+
+Logits are not probabilities: `softmax` makes them so. A model without classes ends at the representation y.
+"""
+
+import numpy as np
+
+from . import layer_norm, linear
+
+
+def forward(x, params, pool="cls", class_token=True, eps=1e-6):
+    """Final norm, read-out, logits. x: (B, T, D). params: norm ("fc_norm" where pool is "mean"), and head if any.
+
+    Returns the logits (B, K), or the representation (B, D) where there is no head, and the cache.
+    """
+    pooled = x[:, 0] if pool == "cls" else x[:, int(class_token):].mean(axis=1)         # (B, D)
+    name = norm_name(pool)
+    y, norm_cache = layer_norm.forward(pooled, params[name], eps)                       # (B, D)
+    head_cache = None
+    if "head" in params:
+        y, head_cache = linear.forward(y, params["head"])                               # (B, K)
+    return y, (x.shape, pool, class_token, norm_cache, head_cache)
+
+
+def backward(dy, cache):
+    """Gradients of `forward`. dy: (B, K). Returns dx (B, T, D) and grads.
+
+    "cls": only the [CLS] row of the last layer gets a gradient; "mean": every patch gets the same N-th part.
+    """
+    shape, pool, class_token, norm_cache, head_cache = cache
+    grads = {}
+    if head_cache is not None:
+        dy, grads["head"] = linear.backward(dy, head_cache)                             # (B, D)
+    dpooled, grads[norm_name(pool)] = layer_norm.backward(dy, norm_cache)               # (B, D)
+    dx = np.zeros_like(dpooled, shape=shape)                                            # (B, T, D)
+    if pool == "cls":
+        dx[:, 0] = dpooled
+    else:
+        first = int(class_token)
+        dx[:, first:] = dpooled[:, None] / (shape[1] - first)
+    return dx, grads
+
+
+def norm_name(pool):
+    """timm's name of the final LayerNorm: `norm` before a [CLS] read-out, `fc_norm` after average pooling."""
+    return "norm" if pool == "cls" else "fc_norm"

@@ -1,0 +1,26 @@
+"""MLP: each token thinks alone about what attention has brought it (ViT paper section 3.1, equation 3).
+
+    MLP(z) = gelu(z W₁ + b₁) W₂ + b₂        D -> M -> D, with M = 4D in most variants
+"""
+
+from . import gelu, linear
+
+
+def forward(x, params, form="erf", keep=True):
+    """Expand, bend, contract. x: (B, T, D). params: fc1 (D, M) and fc2 (M, D), weight and bias each.
+
+    form: GELU's, "erf" or "tanh". keep: False where no backward pass follows. Returns y (B, T, D) and the cache.
+    """
+    expanded, fc1_cache = linear.forward(x, params["fc1"])              # (B, T, M)
+    hidden, gelu_cache = gelu.forward(expanded, form, keep)             # (B, T, M)
+    y, fc2_cache = linear.forward(hidden, params["fc2"])                # (B, T, D)
+    return y, (fc1_cache, gelu_cache, fc2_cache)
+
+
+def backward(dy, cache):
+    """Gradients of `forward`, its steps in reverse. dy: (B, T, D). Returns dx (B, T, D) and grads."""
+    fc1_cache, gelu_cache, fc2_cache = cache
+    dhidden, dfc2 = linear.backward(dy, fc2_cache)                      # (B, T, M)
+    dexpanded = gelu.backward(dhidden, gelu_cache)                      # (B, T, M)
+    dx, dfc1 = linear.backward(dexpanded, fc1_cache)                    # (B, T, D)
+    return dx, {"fc1": dfc1, "fc2": dfc2}

@@ -1,0 +1,126 @@
+"""A Vision Transformer with its weights: what `minivit.load` and `minivit.init` return."""
+
+import numpy as np
+
+from . import loss, parallel, vit
+from .backend import check_same_device, device_of, to_device
+from .config import parameter_count, variant_name
+from .image import Preprocessing, prepare
+from .trees import tree_map
+
+IMAGES_PER_RUN = 16
+
+
+class VisionTransformer:
+    """A config, its params, and what images and classes mean to it. No method changes the model.
+
+    config: ViTConfig. params: nested under timm's names, weights (in, out), all of one dtype and on one device.
+    preprocessing: Preprocessing. labels: the K classes' names, or None. name: where the weights come from.
+    """
+
+    def __init__(self, config, params, *, preprocessing=None, labels=None, name=None):
+        self.config = config
+        self.params = params
+        self.preprocessing = preprocessing or Preprocessing()
+        self.labels = None if labels is None else list(labels)
+        self.name = name
+        if self.labels is not None and len(self.labels) != config.num_classes:
+            raise ValueError(f"{len(self.labels)} labels do not name {config.num_classes} classes")
+
+    def prepare(self, image):
+        """Image(s) -> normalised (B, H, W, 3) in the model's size, dtype and device. Raises ImageError."""
+        x = prepare(image, self.config.height_width, self.preprocessing)
+        return to_device(x.astype(self.dtype, copy=False), self.device)
+
+    def __call__(self, x):
+        """Logits (B, K) of prepared images x (B, H, W, 3); nothing is kept for a backward pass."""
+        x = self._checked(x)
+        parts = parallel.each(lambda run: vit.forward(x[run], self.params, self.config, keep=False)[0],
+                              parallel.split(x, IMAGES_PER_RUN))
+        return _joined(parts)
+
+    def forward(self, x):
+        """Logits (B, K) of prepared images x (B, H, W, 3), and the cache that `backward` needs."""
+        x = self._checked(x)
+        runs = parallel.split(x)
+        logits, caches = zip(*parallel.each(lambda run: vit.forward(x[run], self.params, self.config), runs))
+        return _joined(logits), list(zip(runs, caches))
+
+    def backward(self, dlogits, cache):
+        """From dL/dlogits (B, K): dx, the gradient of the pixels (B, H, W, 3), and grads, nested like params."""
+        check_same_device(dlogits, self._any_weight, "dlogits")
+        dlogits = dlogits.astype(self.dtype, copy=False)
+        dxs, grads = zip(*parallel.each(lambda part: vit.backward(dlogits[part[0]], part[1]), cache))
+        return _joined(dxs), tree_map(lambda *leaves: sum(leaves[1:], leaves[0]), *grads)
+
+    def loss_and_gradients(self, x, labels):
+        """Mean cross-entropy in nats of images x (B, H, W, 3), and its gradients, nested like params.
+
+        labels: classes (B,), or probabilities (B, K). Raises ValueError where they do not fit the model.
+        """
+        logits, cache = self.forward(x)
+        value, loss_cache = loss.forward(logits, labels)
+        _, grads = self.backward(loss.backward(loss_cache), cache)
+        return value, grads
+
+    def to(self, device):
+        """A model with its weights on "cpu" or "cuda". Raises RuntimeError where there is no CuPy or no GPU."""
+        if device not in ("cpu", "cuda"):
+            raise ValueError(f'a device is "cpu" or "cuda", found {device!r}')
+        return self.with_params(tree_map(lambda a: to_device(a, device), self.params))
+
+    def astype(self, dtype):
+        """A model with its weights, and so its arithmetic, in "float32" or "float64"."""
+        dtype = as_dtype(dtype)
+        return self.with_params(tree_map(lambda a: a.astype(dtype, copy=False), self.params))
+
+    def with_params(self, params):
+        """The same model with other weights."""
+        return VisionTransformer(self.config, params, preprocessing=self.preprocessing, labels=self.labels,
+                                 name=self.name)
+
+    @property
+    def dtype(self):
+        """float32 or float64."""
+        return self._any_weight.dtype
+
+    @property
+    def device(self):
+        """"cpu" or "cuda"."""
+        return device_of(self._any_weight)
+
+    @property
+    def _any_weight(self):
+        return self.params["patch_embed"]["proj"]["weight"]
+
+    def _checked(self, x):
+        height, width = self.config.height_width
+        check_same_device(x, self._any_weight, "the input")
+        if x.ndim != 4 or x.shape[1:] != (height, width, 3):
+            raise ValueError(f"the model reads arrays of shape (B, {height}, {width}, 3), found {x.shape}: "
+                             "model.prepare(image) makes them")
+        if len(x) == 0:
+            raise ValueError("an empty batch: give at least one image")
+        return x.astype(self.dtype, copy=False)
+
+    def __repr__(self):
+        c = self.config
+        size = " x ".join(str(side) for side in c.height_width)
+        name = self.name or variant_name(c) or f"D {c.width}, L {c.num_layers}"
+        return (f"VisionTransformer({name}: {parameter_count(c):,} parameters, images of {size} pixels, "
+                f"{c.num_classes} classes, {self.dtype} on {self.device})")
+
+
+def as_dtype(dtype):
+    """np.float32 or np.float64. Raises ValueError for another: half precision is for storage only."""
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        dtype = None
+    if dtype not in (np.float32, np.float64):
+        raise ValueError('minivit computes in "float32" or "float64"; float16 and bfloat16 are for files only')
+    return dtype
+
+
+def _joined(parts):
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

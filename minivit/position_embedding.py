@@ -1,0 +1,52 @@
+"""Position embedding: each token learns where it came from (ViT paper section 3.1, equation 1; App. D.4).
+
+    z₀ = tokens + E_pos
+
+"learned": one trained vector a token; that the patches form a grid is not built in, it emerges (Fig. 7 centre).
+"sincos2d": fixed sines and cosines of a patch's column and row. "none": a bag of patches.
+"""
+
+import numpy as np
+
+TEMPERATURE = 10_000
+
+
+def forward(x, params, kind="learned", grid=None):
+    """Add position embeddings. x: (B, T, D). params: pos_embed (1, T, D) where learned, else empty.
+
+    grid: (rows, columns) of the patches, needed by "sincos2d". Returns (B, T, D) and the cache.
+    """
+    if kind == "learned":
+        return x + params["pos_embed"], kind                            # (B, T, D)
+    if kind == "sincos2d":
+        return x + _sincos_tokens(x, grid), kind
+    return x, kind
+
+
+def backward(dy, cache):
+    """Gradients of `forward`. dy: (B, T, D). Returns dx = dy and grads: the sum over the batch."""
+    return dy, {"pos_embed": dy.sum(axis=0, keepdims=True)} if cache == "learned" else {}
+
+
+def sincos_2d(grid, width):
+    """Sin-cos embeddings of a grid of patches: (1, N, D) in float64, in raster order.
+
+    A quarter of the channels each for sin and cos of the column, then sin and cos of the row, with frequencies
+    10000^(-k/(D/4)), as in the masked autoencoder (He et al. 2021, arXiv 2111.06377) and, to within the frequencies'
+    end point, in big_vision. Raises ValueError unless 4 divides D.
+    """
+    if width % 4:
+        raise ValueError(f"sin-cos 2-D positions need a width that 4 divides, found {width}")
+    rows, columns = grid
+    frequency = TEMPERATURE ** -(np.arange(width // 4) / (width / 4))   # (D/4,)
+    row, column = np.divmod(np.arange(rows * columns), columns)         # (N,), (N,)
+    angles = [place[:, None] * frequency for place in (column, row)]    # (N, D/4) each
+    return np.concatenate([f(a) for a in angles for f in (np.sin, np.cos)], axis=1)[None]
+
+
+def _sincos_tokens(x, grid):
+    """`sincos_2d` as (1, T, D) in x's dtype and on its device, with zeros for [CLS] where there is one."""
+    table = sincos_2d(grid, x.shape[-1])[0]                             # (N, D)
+    tokens = np.zeros(x.shape[1:], x.dtype)                             # (T, D)
+    tokens[len(tokens) - len(table):] = table
+    return np.asarray(tokens[None], like=x)

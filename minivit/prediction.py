@@ -1,0 +1,139 @@
+"""`minivit.forward(image)` and `minivit.backward(image, label)`: from an image to an answer, and back to its pixels."""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+
+from . import loss, softmax
+from .backend import to_device
+from .image import is_batch
+from .tracing import trace
+
+
+def forward(image, model=None):
+    """What a model sees in an image, or in each of a batch. Returns a Prediction.
+
+    image: a path, a PIL image, an array (H, W), (H, W, 3 or 4) or (B, H, W, 3), uint8 or float in [0, 1], or a list of
+    these; a list or 4-D array is a batch. model: a VisionTransformer, the packaged one by default. Raises ImageError.
+    """
+    model = model or packaged_model()
+    x = model.prepare(image)
+    return Prediction(model, x, model(x), is_batch(image))
+
+
+def backward(image, label, model=None):
+    """The loss of an image under a label, and its gradient for every pixel and every weight. Returns Gradients.
+
+    label: a class by number or by name; for a batch a list of them, or probabilities (B, K). Raises ValueError.
+    """
+    model = model or packaged_model()
+    x = model.prepare(image)
+    labels = to_device(_class_numbers(label, model, len(x)), model.device)
+    logits, cache = model.forward(x)
+    value, loss_cache = loss.forward(logits, labels)
+    dx, grads = model.backward(loss.backward(loss_cache), cache)
+    return Gradients(float(value), dx, grads)
+
+
+@dataclass
+class Gradients:
+    """loss: mean cross-entropy in nats. image: dL/dpixels (B, H, W, 3), prepared pixels. params: nested like params."""
+
+    loss: float
+    image: np.ndarray
+    params: dict
+
+
+class Prediction:
+    """A model's answer. Its logits are computed; attention and trace are, on first use, by a second pass."""
+
+    def __init__(self, model, x, logits, batched):
+        self.model, self.x, self._logits, self._batched = model, x, logits, batched
+
+    @property
+    def logits(self):
+        """Scores (K,), or (B, K) for a batch; the representation (D,) of a model without head."""
+        return self._logits if self._batched else self._logits[0]
+
+    @cached_property
+    def probabilities(self):
+        """softmax(logits): (K,), or (B, K) for a batch. Raises ValueError for a model without head."""
+        self._needs_head()
+        p, _ = softmax.forward(self._logits)
+        return p if self._batched else p[0]
+
+    @cached_property
+    def trace(self):
+        """{name: array}: every step from pixels to probabilities, in order, each with its batch axis."""
+        return trace(self.model, self.x)
+
+    @property
+    def attention(self):
+        """One array a layer: (H, T, T), or (B, H, T, T) for a batch. Row i says where token i looks."""
+        maps = [array for name, array in self.trace.items() if name.endswith(".attention")]
+        return maps if self._batched else [a[0] for a in maps]
+
+    def top(self, count=5):
+        """[(label, probability), …] of the likeliest classes; a list of these for a batch."""
+        p = to_device(self.probabilities, "cpu")
+        labels = self.model.labels or [f"class {k}" for k in range(p.shape[-1])]
+        best = np.argsort(-np.atleast_2d(p), axis=-1, kind="stable")[:, :count]             # (B, count)
+        rows = [[(labels[k], float(row[k])) for k in ks] for row, ks in zip(np.atleast_2d(p), best)]
+        return rows if self._batched else rows[0]
+
+    def show(self):
+        """A matplotlib figure: the image, its patches, the attention from [CLS], the five likeliest classes."""
+        from .explain.figures import prediction_figure
+        return prediction_figure(self)
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        if not isinstance(i, (int, np.integer)):
+            raise TypeError(f"a prediction's members are p[0] to p[{len(self) - 1}], found the index {i!r}")
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"a batch of {len(self)}, found the index {i}")
+        i %= len(self)
+        return Prediction(self.model, self.x[i:i + 1], self._logits[i:i + 1], batched=False)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self):
+        height, width = self.model.config.height_width
+        heading = f"Prediction by {self.model.name or 'a ViT'}, {height} x {width} pixels"
+        if not self.model.config.num_classes:
+            return f"{heading}: a representation of {self._logits.shape[-1]} numbers, the model has no head"
+        answers = self.top() if self._batched else [self.top()]
+        lines = [heading + (f", {len(self)} images" if self._batched else "")]
+        for i, answer in enumerate(answers):
+            lines += [f"image {i}"] * self._batched + [f"  {p:6.1%}  {label}" for label, p in answer]
+        return "\n".join(lines)
+
+    def _needs_head(self):
+        if not self.model.config.num_classes:
+            raise ValueError("the model has no head, so no classes: logits holds its representation instead")
+
+
+@cache
+def packaged_model():
+    """The packaged model, read once."""
+    from .checkpoints.loading import load
+    return load()
+
+
+def _class_numbers(label, model, B):
+    """Labels as an array (B,) of class numbers, or (B, K) of probabilities; names are looked up. Raises ValueError."""
+    many = list(label) if isinstance(label, (list, tuple)) or getattr(label, "ndim", 0) else [label]
+    if any(isinstance(one, str) for one in many):
+        known = model.labels or []
+        unknown = [one for one in many if one not in known]
+        if unknown:
+            raise ValueError(f"the model has no class {unknown[0]!r}: it knows {', '.join(known) or 'no names'}")
+        many = [known.index(one) for one in many]
+    labels = np.asarray(many)
+    if len(labels) != B:
+        raise ValueError(f"{B} image(s) need {B} label(s), found {len(labels)}")
+    return labels

@@ -1,0 +1,62 @@
+"""AdamW (Loshchilov & Hutter, arXiv 1711.05101): Adam's step and, apart from it, weight decay.
+
+    m = β₁ m + (1 - β₁) g            v = β₂ v + (1 - β₂) g²
+    m̂ = m / (1 - β₁ᵗ)                v̂ = v / (1 - β₂ᵗ)
+    w = w - rate · (m̂ / (√v̂ + ε) + decay · w)
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..trees import flatten, tree_map
+
+
+@dataclass
+class AdamW:
+    """The optimiser's state: first and second moments, flat under the parameters' names, and the steps taken."""
+
+    first: dict
+    second: dict
+    steps: int = 0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    @classmethod
+    def for_params(cls, params):
+        """Zero moments for these params."""
+        flat = flatten(params)
+        return cls({n: np.zeros_like(a) for n, a in flat.items()}, {n: np.zeros_like(a) for n, a in flat.items()})
+
+    def step(self, params, grads, rate, decay):
+        """One step: changes params and the moments in place. Only weight matrices decay, not biases, norms, tokens."""
+        self.steps += 1
+        correction1 = 1 - self.beta1 ** self.steps
+        correction2 = math.sqrt(1 - self.beta2 ** self.steps)
+        grads = flatten(grads)
+        for name, w in flatten(params).items():
+            g, m, v = grads[name], self.first[name], self.second[name]
+            m *= self.beta1
+            m += (1 - self.beta1) * g
+            v *= self.beta2
+            v += (1 - self.beta2) * (g * g)
+            if decays(name):
+                w *= 1 - rate * decay
+            w -= (rate / correction1) * m / (np.sqrt(v) / correction2 + self.epsilon)
+
+
+def decays(name):
+    """Whether a parameter is a weight matrix, which decay pulls towards zero."""
+    return name.endswith(".weight") and "norm" not in name
+
+
+def clip(grads, largest):
+    """Scale all gradients down together where their joint norm exceeds `largest`. Returns grads and the norm before.
+
+    The norm stays an array, so that on a GPU nothing waits for it.
+    """
+    norm = np.sqrt(sum((g * g).sum() for g in flatten(grads).values()))
+    scale = np.minimum(largest / norm, 1.0).astype(norm.dtype)
+    return tree_map(lambda g: g * scale, grads), norm
