@@ -1,42 +1,58 @@
-"""The command line: one function a command, results to stdout, progress and errors to stderr, exit status 2 for errors.
-
-NumPy is imported inside the commands, after the better BLAS kernel has been chosen.
-"""
+"""The command line: results to stdout, progress and errors to stderr, exit status 2 for a mistake, told in one line."""
 
 import argparse
+import importlib
 import os
 import sys
 
-from . import blas_kernel
+from . import __version__, blas_kernel
+
+# Each is a module, minivit/commands/<name>.py; --help lists them in this order.
+COMMANDS = ("predict", "trace", "explain", "compare", "train", "evaluate", "variants", "info")
 
 
 def main(arguments=None):
-    """Run `minivit`. Returns the exit status: 0, or 2 for a mistake in the input, told in one line."""
+    """Run `minivit`. Returns the exit status: 0, 2 for a mistake in the input, 130 after Ctrl-C."""
     blas_kernel.choose()
-    options = _parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")        # a terminal without √ or ₚ, as on Windows, shows "?" there
     try:
-        options.run(options)
-    except (ValueError, OSError, RuntimeError) as error:
-        if isinstance(error, BrokenPipeError):
-            # What reads our output has seen enough (`minivit trace | head`): leave without a complaint.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        print(f"minivit: {' '.join(str(error).split())}", file=sys.stderr)
+        return _run(arguments)
+    except BrokenPipeError:
+        # What reads our output has seen enough (`minivit trace | head`): leave without a complaint.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        message = " ".join(str(error).split()) or "out of memory: give smaller images, or a smaller model"
+        print(f"minivit: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("minivit: stopped", file=sys.stderr)
         return 130
-    return 0
+
+
+def _run(arguments):
+    try:
+        options = _parser().parse_args(arguments)
+        return options.run(options) or 0
+    finally:
+        sys.stdout.flush()
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse prints its usage before an error; here an error is one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; {self.prog} --help tells more\n")
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="minivit", description="The Vision Transformer in pure NumPy.")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_train,):
-        add(commands)
+    parser = _Parser(prog="minivit", description="The Vision Transformer in pure NumPy.",
+                     epilog="example:\n  minivit predict --sample",
+                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"minivit {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND",
+                                     description="minivit COMMAND --help tells what each takes")
+    for name in COMMANDS:
+        importlib.import_module(f".commands.{name}", __package__).add_to(commands)
     return parser
-
-
-def _add_train(commands):
-    from .training import command
-    command.add_to(commands)

@@ -1,4 +1,7 @@
-"""Labelled images from a folder or a zip in ImageFolder layout: <split>/<class>/<any name>.jpg."""
+"""Labelled images, all in memory: from a folder or a zip in ImageFolder layout, or CIFAR-10's original binary files.
+
+ImageFolder layout is <split>/<class>/<any name>.jpg; folders inside a class belong to it.
+"""
 
 import io
 import zipfile
@@ -6,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
+from ..decoding import rgb, rgb_from_file
 from ..errors import ImageError
-from ..image import Preprocessing, fit, rgb
+from ..image import Preprocessing, fit
+from . import cifar_binary
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
+SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 
 
 @dataclass
@@ -35,39 +40,77 @@ class LabelledImages:
 def read_labelled_images(source, split, height_width, preprocessing=None):
     """All images of a split, fitted to the model's size, in memory. Raises ImageError.
 
-    source: a folder or a .zip; split: the folder inside it whose folders are the classes, or "" for source itself.
+    source: a folder, a .zip, or CIFAR-10's binary version; split: the folder inside it whose folders are the classes,
+    or "" for source itself. The images are in the order of their names, the classes too.
     """
-    entries = _zip_entries(source) if zipfile.is_zipfile(source) else _folder_entries(source)
-    chosen = {}
-    for name, opener in entries:
-        path = PurePosixPath(name)
-        inside = path.relative_to(split).parts if split and path.is_relative_to(split) else path.parts
-        if (not split or path.is_relative_to(split)) and len(inside) >= 2 and path.suffix.lower() in ENDINGS:
-            chosen[name] = (inside[0], opener)
-    classes = sorted({label for label, _ in chosen.values()})
-    if len(classes) < 2:
-        raise ImageError(f"{source} holds {len(chosen)} images in {len(classes)} classes under {split or 'its top'!r}: "
-                         "expected <split>/<class>/<image> with at least two classes")
-    number = {label: i for i, label in enumerate(classes)}
-    names = sorted(chosen)
+    source = Path(source)
+    if not source.exists():
+        raise ImageError(f"no such file or folder: {source}")
+    preprocessing = preprocessing or Preprocessing()
+    if cifar_binary.recognises(source):
+        pixels, labels, classes, names = cifar_binary.read(source, split)
+        return LabelledImages(_fitted(pixels, names, source, height_width, preprocessing), labels, classes, names)
+    openers = _zip_members(source) if zipfile.is_zipfile(source) else _folder_members(source)
+    labels = _labels(openers, source, split)                                     # {name: class}
+    classes, names = sorted(set(labels.values())), sorted(labels)
+    images = _fitted((_decoded(openers[name], name, source) for name in names), names, source, height_width,
+                     preprocessing)
+    return LabelledImages(images, np.array([classes.index(labels[name]) for name in names]), classes, names)
+
+
+def _fitted(pictures, names, source, height_width, preprocessing):
+    """Pictures as uint8 (n, H, W, 3)."""
     images = np.empty((len(names), *height_width, 3), np.uint8)
-    for i, name in enumerate(tqdm(names, desc=f"reading {split or source}", unit=" images", mininterval=1)):
-        try:
-            with Image.open(chosen[name][1]()) as picture:
-                images[i] = fit(rgb(picture), height_width, preprocessing or Preprocessing())
-        except (OSError, ValueError) as error:
-            raise ImageError(f"{name} in {source} cannot be read: {error}") from None
-    labels = np.array([number[chosen[name][0]] for name in names])
-    return LabelledImages(images, labels, classes, names)
+    for i, picture in enumerate(tqdm(pictures, total=len(names), desc=f"reading {source.name}", unit=" images",
+                                     mininterval=1)):
+        images[i] = fit(rgb(picture), height_width, preprocessing)
+    return images
 
 
-def _zip_entries(source):
-    archive = zipfile.ZipFile(source)
-    return [(i.filename, lambda i=i: io.BytesIO(archive.read(i))) for i in archive.infolist() if not i.is_dir()]
+def _decoded(opener, name, source):
+    try:
+        return rgb_from_file(io.BytesIO(opener()), f"{name} in {source}")
+    except ImageError:
+        raise
+    except Exception as error:                      # zipfile's and zlib's own errors, wrong passwords, lost files
+        raise ImageError(f"{name} in {source} cannot be read: {error}") from None
 
 
-def _folder_entries(source):
-    root = Path(source)
-    if not root.is_dir():
-        raise ImageError(f"{source} is neither a folder nor a zip file: give images as <split>/<class>/<image>")
-    return [(p.relative_to(root).as_posix(), lambda p=p: p) for p in root.rglob("*") if p.is_file()]
+def _labels(names, source, split):
+    """{name: class} of the images of a split. Raises ImageError where there are not two classes."""
+    labels = {}
+    for name in names:
+        path = PurePosixPath(name)
+        if split and not path.is_relative_to(split):
+            continue
+        inside = path.relative_to(split).parts if split else path.parts
+        hidden = any(part.startswith((".", "__MACOSX")) for part in inside)
+        if len(inside) >= 2 and path.suffix.lower() in ENDINGS and not hidden:
+            labels[name] = inside[0]
+    classes = sorted(set(labels.values()))
+    if len(classes) < 2:
+        tops = sorted({PurePosixPath(name).parts[0] for name in names})
+        raise ImageError(f"{source} has {len(labels)} images in {len(classes)} classes under {split or 'its top'!r}: "
+                         "expected <split>/<class>/<image> with at least two classes; "
+                         f"it holds {', '.join(tops[:5]) or 'nothing'}{' …' if len(tops) > 5 else ''}")
+    if not split and set(classes) <= SPLITS:
+        raise ImageError(f"the folders in {source} are splits, not classes: {', '.join(classes)}; "
+                         f"name one, such as --split {classes[-1]}")
+    return labels
+
+
+def _zip_members(source):
+    """{name: function that returns the file's bytes} of a zip."""
+    try:
+        archive = zipfile.ZipFile(source)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise ImageError(f"{source} is not a whole zip file: {error}") from None
+    return {i.filename: lambda i=i: archive.read(i) for i in archive.infolist() if not i.is_dir()}
+
+
+def _folder_members(source):
+    """{name: function that returns the file's bytes} of a folder."""
+    if not source.is_dir():
+        raise ImageError(f"{source} is neither a folder nor a zip file, nor CIFAR-10's binary version: "
+                         "give images as <split>/<class>/<image>")
+    return {p.relative_to(source).as_posix(): p.read_bytes for p in source.rglob("*") if p.is_file()}

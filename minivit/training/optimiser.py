@@ -58,5 +58,5 @@ def clip(grads, largest):
     The norm stays an array, so that on a GPU nothing waits for it.
     """
     norm = np.sqrt(sum((g * g).sum() for g in flatten(grads).values()))
-    scale = np.minimum(largest / norm, 1.0).astype(norm.dtype)
+    scale = (largest / np.maximum(norm, largest)).astype(norm.dtype)                     # at most 1
     return tree_map(lambda g: g * scale, grads), norm

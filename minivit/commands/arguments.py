@@ -1,0 +1,58 @@
+"""What several commands take: a model, a device, an image size."""
+
+import argparse
+
+
+def new_command(commands, name, run, summary, description, example):
+    """The argparse parser of a new command, its help kept as it is written."""
+    parser = commands.add_parser(name, help=summary, description=description, epilog=f"example:\n{example}",
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_model(parser):
+    """--model, a packaged model's name or a file."""
+    parser.add_argument("--model", metavar="NAME|FILE",
+                        help="a packaged model's name, or a .safetensors file (the packaged model, cifar10)")
+
+
+def add_device(parser):
+    """--device, cpu or cuda."""
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to compute (%(default)s)")
+
+
+def model_from(options, **changes):
+    """The model that --model and --device name. Raises CheckpointError."""
+    from ..checkpoints.loading import DEFAULT, load
+    return load(options.model or DEFAULT, **changes).to(options.device)
+
+
+def image_size(text):
+    """"224" -> 224, "224x320" -> (224, 320): height x width."""
+    sides = tuple(int(side) for side in text.lower().split("x"))
+    if len(sides) not in (1, 2) or min(sides) < 1:
+        raise ValueError
+    return sides[0] if len(sides) == 1 else sides
+
+
+def positive(text):
+    """A whole number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def whole(text):
+    """A whole number from 0 on."""
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+# argparse names the type in its message: "invalid HEIGHTxWIDTH in pixels value: 'abc'".
+image_size.__name__ = "image size (a number of pixels, or HEIGHTxWIDTH)"
+positive.__name__ = "number (a whole one, from 1 on)"
+whole.__name__ = "number (a whole one, from 0 on)"

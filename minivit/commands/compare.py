@@ -1,0 +1,33 @@
+"""`minivit compare`: do two models, or a model and a port of it, compute the same?"""
+
+from .arguments import new_command
+
+DESCRIPTION = """\
+Compare a model with a reference, step by step, in float64: a row a step of the trace, the largest absolute and the
+relative difference, the first row that disagrees, and its cause where it is a known one. REFERENCE is a second model,
+or an .npz file of arrays under the trace's names, any of them, from a port in another language; minivit trace -o
+writes such a file. The exit status is 0 where all rows agree, 1 where one does not.
+"""
+
+EXAMPLE = """\
+  minivit trace photo.jpg -o steps.npz && minivit compare cifar10 steps.npz
+  minivit compare model.safetensors vit-base-patch16-224/ --image photo.jpg --gradients
+"""
+
+
+def add_to(commands):
+    """Add `compare` to argparse's sub-parsers."""
+    parser = new_command(commands, "compare", run, "find where a model and a reference part", DESCRIPTION, EXAMPLE)
+    parser.add_argument("model", metavar="MODEL", help="a packaged model's name, a file or a folder of weights")
+    parser.add_argument("reference", metavar="REFERENCE", help="the same, or an .npz file of the trace's arrays")
+    parser.add_argument("--image", metavar="IMAGE",
+                        help='an image file (the reference\'s "pixels", else the photo that comes with minivit)')
+    parser.add_argument("--gradients", action="store_true", help="compare the gradient of every parameter too")
+
+
+def run(options):
+    """Print the table. Returns 1 where the two disagree."""
+    from ..comparison import compare
+    comparison = compare(options.model, options.reference, options.image, options.gradients)
+    print(comparison)
+    return 0 if comparison.agrees else 1

@@ -1,0 +1,81 @@
+"""`minivit evaluate`: how well a model names labelled images."""
+
+from .arguments import add_device, add_model, model_from, new_command
+
+DESCRIPTION = """\
+Measure a model on labelled images, which must not be those it was trained on: accuracy, loss, accuracy of each class,
+and the confusion matrix. DATA is a folder or .zip in ImageFolder layout, <split>/<class>/<image>, or CIFAR-10's
+original binary version, as for minivit train.
+"""
+
+EXAMPLE = """\
+  minivit evaluate cifar10.zip --split test
+  minivit evaluate photos --model runs/photos/model.safetensors --json result.json
+"""
+
+WIDEST_MATRIX = 20          # with more classes the matrix is in the JSON alone
+
+
+def add_to(commands):
+    """Add `evaluate` to argparse's sub-parsers."""
+    parser = new_command(commands, "evaluate", run, "accuracy and confusion on labelled images", DESCRIPTION, EXAMPLE)
+    parser.add_argument("data", metavar="DATA", help="folder, .zip or .tar.gz of labelled images")
+    parser.add_argument("--split", default="", help="folder inside DATA whose folders are the classes (DATA itself)")
+    add_model(parser)
+    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON, too")
+    add_device(parser)
+
+
+def run(options):
+    """Read, measure, print, and write the JSON where asked."""
+    from ..training.data import read_labelled_images
+    from ..training.evaluation import confusion, evaluate
+    model = model_from(options)
+    data = read_labelled_images(options.data, options.split, model.config.height_width, model.preprocessing)
+    data = _with_model_classes(data, model)
+    result = evaluate(model, data)
+    counts = confusion(data.labels, result["probabilities"].argmax(axis=1), len(data.classes))      # (K, K)
+    figures = {"model": model.name, "data": str(options.data), "split": options.split, "images": len(data),
+               "accuracy": result["accuracy"], "loss": result["loss"],
+               "accuracy_per_class": {name: int(row[k]) / int(row.sum()) if row.sum() else None
+                                      for k, (name, row) in enumerate(zip(data.classes, counts))},
+               "classes": list(data.classes), "confusion": counts.tolist()}
+    _print(figures)
+    if options.json:
+        import json
+
+        from ..atomic import replacing
+        with replacing(options.json) as temporary:
+            temporary.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _with_model_classes(data, model):
+    """The data with labels numbered as the model numbers its classes. Raises ValueError where it lacks one."""
+    from dataclasses import replace
+    K = model.config.num_classes
+    if model.labels is None:
+        if len(data.classes) != K:
+            raise ValueError(f"the model tells {K} classes apart and does not name them, the data has "
+                             f"{len(data.classes)}: give data with the model's classes")
+        return data
+    import numpy as np
+    unknown = [name for name in data.classes if name not in model.labels]
+    if unknown:
+        raise ValueError(f"the model knows no class {unknown[0]!r}, which the data has: it knows "
+                         f"{', '.join(model.labels[:20])}{' …' if K > 20 else ''}")
+    places = np.array([model.labels.index(name) for name in data.classes])
+    return replace(data, labels=places[data.labels], classes=model.labels)
+
+
+def _print(figures):
+    print(f"{figures['model']} on {figures['images']:,} images of {figures['data']} {figures['split']}".rstrip())
+    print(f"accuracy {figures['accuracy']:.2%}, loss {figures['loss']:.4f} nats\n")
+    names, counts = figures["classes"], figures["confusion"]
+    wide = max(10, *map(len, names))
+    matrix = len(names) <= WIDEST_MATRIX
+    heading = " ".join(f"{name[:8]:>8}" for name in names)
+    print(f"{'true class':{wide}}  accuracy" + f"   predicted: {heading}" * matrix)
+    for name, row in zip(names, counts):
+        share = figures["accuracy_per_class"][name]
+        told = "–" if share is None else f"{share:.1%}"
+        print(f"{name:{wide}}  {told:>8}" + (" " * 14 + " ".join(f"{n:8}" for n in row)) * matrix)

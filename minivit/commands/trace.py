@@ -1,0 +1,116 @@
+"""`minivit trace`: every step from pixels to probabilities, with its shape and what it is."""
+
+from .arguments import add_device, add_model, image_size, model_from, new_command, whole
+
+DESCRIPTION = """\
+Print every named step of one forward pass: its shape, what it is, its mean and its standard deviation. Without IMAGE
+it traces the photo that comes with minivit, without --model the packaged model. --variant traces one of the table's
+variants with random weights: the shapes are the lesson's own, the numbers mean nothing. Equations are those of the
+ViT paper, arXiv 2010.11929.
+"""
+
+EXAMPLE = """\
+  minivit trace photo.jpg
+  minivit trace --variant B/16
+  minivit trace photo.jpg -o steps.npz
+"""
+
+STEPS = {
+    "pixels": "the image, normalised",
+    "patches": "cut into patches, each a row of P²C numbers",
+    "patch_embedding": "xₚE + bias: a token a patch (eq. 1)",
+    "tokens": "the [CLS] token put first (eq. 1)",
+    "embedded": "z₀ = tokens + positions (eq. 1)",
+    "norm1": "LN(z) (eq. 2)",
+    "query": "q, what each token looks for (eq. 5)",
+    "key": "k, what each token answers to (eq. 5)",
+    "value": "v, what each token hands on (eq. 5)",
+    "scores": "qkᵀ / √d (eq. 6)",
+    "attention": "A = softmax of each row (eq. 6)",
+    "attended": "[A₁v₁ … A_H v_H] U (eq. 7, 8)",
+    "residual1": "z' = attended + z (eq. 2)",
+    "norm2": "LN(z') (eq. 3)",
+    "hidden": "GELU(LN(z') W₁ + b₁)",
+    "mlp": "hidden W₂ + b₂",
+    "output": "z = mlp + z', the layer's result (eq. 3)",
+    "norm": "LN of the last layer's result (eq. 4)",
+    "representation": "y, what the image has become (eq. 4)",
+    "logits": "yW + b: a score a class",
+    "probabilities": "softmax of the logits",
+}
+
+
+def add_to(commands):
+    """Add `trace` to argparse's sub-parsers."""
+    parser = new_command(commands, "trace", run, "print every step from pixels to probabilities", DESCRIPTION, EXAMPLE)
+    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image file (the photo that comes with minivit)")
+    add_model(parser)
+    parser.add_argument("--variant", metavar="NAME", help="a variant of the table, with random weights: B/16, Ti/16 …")
+    parser.add_argument("--image-size", type=image_size, metavar="SIZE", help="pixels, one number or HEIGHTxWIDTH")
+    parser.add_argument("--num-classes", type=whole, metavar="K", help="with --variant: classes (1000)")
+    parser.add_argument("--seed", type=whole, metavar="N", help="with --variant: decides the random weights (0)")
+    parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the arrays, under the steps' names")
+    add_device(parser)
+
+
+def run(options):
+    """Trace, print the table, and write the arrays where asked."""
+    _check(options)
+    import sys
+
+    from ..samples import CAT
+    from ..tracing import trace
+    model, about = _model(options)
+    steps = trace(model, model.prepare(options.image or CAT))
+    if options.output:
+        write(steps, options.output)
+        print(f"wrote {len(steps)} arrays to {options.output}", file=sys.stderr)
+    print(f"{options.image or 'the photo that comes with minivit'}\n{about}\n")
+    _print_table(steps)
+
+
+def describe(step):
+    """What a step of the trace is, in one phrase: "layer.3.query" -> "q, what each token looks for (eq. 5)"."""
+    return STEPS[step.split(".")[-1]]
+
+
+def write(steps, path):
+    """The steps as an .npz file under their own names, written atomically."""
+    import numpy as np
+
+    from ..atomic import replacing
+    from ..backend import to_device
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **{name: to_device(array, "cpu") for name, array in steps.items()})
+
+
+def _check(options):
+    if options.model and options.variant:
+        raise ValueError("--model has trained weights and --variant random ones: give one of the two")
+    for name in ("num_classes", "seed"):
+        if getattr(options, name) is not None and not options.variant:
+            raise ValueError(f"--{name.replace('_', '-')} goes with --variant: a trained model has its own")
+    if options.output and not options.output.endswith(".npz"):
+        raise ValueError(f"-o writes an .npz file, found the name {options.output!r}")
+
+
+def _model(options):
+    """The model, and the lines that say what it is."""
+    changes = {} if options.image_size is None else {"image_size": options.image_size}
+    if not options.variant:
+        model = model_from(options, **changes)
+        return model, repr(model)
+    if options.num_classes is not None:
+        changes["num_classes"] = options.num_classes
+    from ..initialisation import init
+    model = init(options.variant, seed=options.seed or 0, **changes).to(options.device)
+    return model, f"{model!r}\nThe weights are random: the shapes are the variant's, the numbers mean nothing."
+
+
+def _print_table(steps):
+    shapes = {name: " x ".join(str(side) for side in array.shape) for name, array in steps.items()}
+    wide = max(map(len, steps)), max(map(len, shapes.values())), max(map(len, STEPS.values()))
+    print(f"{'step':{wide[0]}}  {'shape':{wide[1]}}  {'what it is':{wide[2]}}  {'mean':>9}  {'std':>9}")
+    for name, array in steps.items():
+        print(f"{name:{wide[0]}}  {shapes[name]:{wide[1]}}  {describe(name):{wide[2]}}  "
+              f"{float(array.mean()):9.4f}  {float(array.std()):9.4f}")

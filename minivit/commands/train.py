@@ -1,0 +1,89 @@
+"""`minivit train`: its options, and what they say."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from ..training.recipe import Recipe
+from .arguments import add_device, image_size, new_command, positive
+
+DESCRIPTION = """\
+Train a Vision Transformer from random weights with this package's own backward pass.
+
+DATA is a folder or a .zip in ImageFolder layout, <split>/<class>/<image>, or CIFAR-10's original binary version,
+cifar-10-binary.tar.gz or the folder in it, whose splits are train and test. All images are held in memory at the
+model's size. The folder given by --out receives, as the run goes on:
+
+  images.sha256       the SHA-256 of every image's pixels, so that it can be shown that no test image is among them
+  state.safetensors   weights, AdamW's moments and the step, written every --save-seconds; the same command goes on
+                      from there and ends with the same weights, to the bit, as a run that was never stopped
+  log.csv             a row an epoch: loss, accuracy, and both on the images held out
+  curve.png           the log as a picture, with --curve
+  model.safetensors   at the end, the model: minivit predict --model FOLDER/model.safetensors photo.jpg
+"""
+
+EXAMPLE = """\
+  minivit train cifar10.zip --split train --out runs/cifar10 --image-size 32 --patch-size 4 \\
+      --width 128 --layers 6 --heads 4 --mlp-width 512 --epochs 25
+"""
+
+
+def add_to(commands):
+    """Add `train` to argparse's sub-parsers."""
+    parser = new_command(commands, "train", run, "train a model on a folder or zip of images", DESCRIPTION, EXAMPLE)
+    parser.add_argument("data", metavar="DATA", help="folder, .zip or .tar.gz of labelled images")
+    parser.add_argument("--split", default="", help="folder inside DATA whose folders are the classes (DATA itself)")
+    parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the run's files go")
+
+    model = parser.add_argument_group("model")
+    model.add_argument("--image-size", type=image_size, default=32, metavar="SIZE",
+                       help="pixels, one number or HEIGHTxWIDTH (%(default)s)")
+    for name, letter, default, text in (("patch-size", "P", 4, "side of a patch, pixels"),
+                                        ("width", "D", 128, "channels of a token"),
+                                        ("layers", "L", 6, "encoder layers"),
+                                        ("heads", "H", 4, "attention heads"),
+                                        ("mlp-width", "M", 512, "hidden width of the MLP")):
+        model.add_argument(f"--{name}", type=positive, default=default, metavar=letter, help=f"{text} (%(default)s)")
+
+    recipe = parser.add_argument_group("recipe")
+    for name, kind, text in (
+            ("epochs", int, "passes over the training images"), ("batch-size", int, "images a step"),
+            ("peak-rate", float, "learning rate after the warm-up"),
+            ("weight-decay", float, "AdamW's, on weight matrices"),
+            ("warmup-epochs", float, "epochs in which the rate rises to its peak; a cosine takes it to 0"),
+            ("label-smoothing", float, "share of a label spread over all classes"),
+            ("largest-gradient", float, "joint norm to which gradients are clipped"),
+            ("padding", int, "largest shift of an image, in pixels"),
+            ("held-out", int, "training images kept back to measure on after each epoch"),
+            ("seed", int, "decides the weights, the order and the augmentation"),
+            ("average", float, "share a step that the weights' moving average keeps, such as 0.999; 0 for none"),
+            ("mixup", float, "blend pairs of images, shares from Beta(N, N); 0 for never"),
+            ("cutmix", float, "paste a part of another image, shares from Beta(N, N); 0 for never"),
+            ("erase", float, "share of the images that lose a rectangle")):
+        recipe.add_argument(f"--{name}", type=kind, default=getattr(Recipe(), name.replace("-", "_")), metavar="N",
+                            help=f"{text} (%(default)s)")
+
+    parser.add_argument("--save-seconds", type=float, default=60, metavar="S", help="time between saves (%(default)s)")
+    parser.add_argument("--curve", action="store_true", help="draw curve.png anew after each epoch")
+    add_device(parser)
+
+
+def run(options):
+    """Read the images, train, and say where the model is."""
+    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    import sys
+
+    from ..config import ViTConfig
+    from ..image import Preprocessing
+    from ..training.data import read_labelled_images
+    from ..training.loop import train
+    config = ViTConfig(patch_size=options.patch_size, width=options.width, num_layers=options.layers,
+                       mlp_width=options.mlp_width, num_heads=options.heads, image_size=options.image_size)
+    preprocessing = Preprocessing(crop_fraction=1.0)
+    data = read_labelled_images(options.data, options.split, config.height_width, preprocessing)
+    try:
+        train(data, config, recipe, options.out, preprocessing=preprocessing, device=options.device,
+              save_seconds=options.save_seconds, curve=options.curve)
+    except KeyboardInterrupt:
+        print(f"\nminivit: the same command goes on from the last save in {options.out}", file=sys.stderr)
+        raise
+    print(options.out / "model.safetensors")

@@ -1,0 +1,51 @@
+"""`minivit variants`: the table of variants, with what each costs."""
+
+from .arguments import image_size, new_command, positive
+
+DESCRIPTION = """\
+Print every variant of the table: patch side P, width D, layers L, MLP width M, heads H, tokens T, parameters,
+multiply-adds of one forward pass of one image, and the bytes of its weights in single and half precision.
+"""
+
+EXAMPLE = """\
+  minivit variants
+  minivit variants --image-size 384
+"""
+
+
+def add_to(commands):
+    """Add `variants` to argparse's sub-parsers."""
+    parser = new_command(commands, "variants", run, "the table of variants and what they cost", DESCRIPTION, EXAMPLE)
+    parser.add_argument("--image-size", type=image_size, default=224, metavar="SIZE",
+                        help="pixels, one number or HEIGHTxWIDTH (%(default)s)")
+    parser.add_argument("--num-classes", type=positive, default=1000, metavar="K", help="classes (%(default)s)")
+
+
+def run(options):
+    """Print the table; a variant whose patch does not divide the image size is left out, and said so."""
+    from dataclasses import replace
+
+    from ..config import VARIANTS, macs, parameter_count
+    left_out = []
+    print(f"{'variant':8}{'P':>4}{'D':>6}{'L':>4}{'M':>6}{'H':>4}{'T':>6}{'parameters':>15}{'GMACs':>10}"
+          f"{'fp32':>11}{'fp16':>11}")
+    for name, config in VARIANTS.items():
+        try:
+            c = replace(config, image_size=options.image_size, num_classes=options.num_classes)
+        except ValueError:
+            left_out.append(name)
+            continue
+        n = parameter_count(c)
+        print(f"{name:8}{c.patch_size:4}{c.width:6}{c.num_layers:4}{c.mlp_width:6}{c.num_heads:4}{c.num_tokens:6}"
+              f"{n:15,}{macs(c) / 1e9:10.3f}{human_bytes(4 * n):>11}{human_bytes(2 * n):>11}")
+    size = options.image_size
+    side = f"{size} x {size}" if isinstance(size, int) else f"{size[0]} x {size[1]}"
+    print(f"\nImages of {side} pixels, {options.num_classes} classes. 1 MAC is one multiply-add, 2 FLOP; "
+          "GMACs are 1e9 of them. GB is 1e9 bytes.")
+    if left_out:
+        print(f"Left out, because their patches do not divide the image: {', '.join(left_out)}.")
+
+
+def human_bytes(count):
+    """346270624 -> "346.3 MB", 7377762720 -> "7.378 GB"."""
+    return f"{count / 1e9:.3f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,63 @@
+"""What a run leaves behind beside its weights: the hashes of its images, a log with a row an epoch, and its curve."""
+
+import csv
+import hashlib
+
+from ..atomic import replacing
+from ..errors import CheckpointError
+
+HASHES = "images.sha256"
+LOG = "log.csv"
+CURVE = "curve.png"
+ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}         # file names may be any bytes
+
+
+def write_hashes(data, folder):
+    """A line an image, "SHA-256  name": the hash of its pixels, uint8 (H, W, 3), as the run uses them.
+
+    So anyone can check that no test image was among them, and a run can't go on with other images. Raises
+    CheckpointError where the folder belongs to a run with other images.
+    """
+    text = "".join(f"{sha256(image)}  {name}\n" for image, name in zip(data.images, data.names))
+    path = folder / HASHES
+    if path.exists() and path.read_text(**ENCODING) != text:
+        raise CheckpointError(f"{path} lists other images than these: give the run's own data to go on, "
+                              "or another folder to begin anew")
+    with replacing(path) as temporary:
+        temporary.write_text(text, **ENCODING)
+
+
+def sha256(image):
+    """The SHA-256 of an image's bytes, in hexadecimal."""
+    return hashlib.sha256(image.tobytes()).hexdigest()
+
+
+def write_log(rows, folder):
+    """The log anew, a dict an epoch."""
+    with replacing(folder / LOG) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[-1], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def draw_curve(rows, folder):
+    """Loss and accuracy over the epochs, while training and on the images held out, as a picture."""
+    from matplotlib.figure import Figure  # without pyplot, so that no window system is needed
+
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    epochs = [row["epoch"] for row in rows]
+    for axes, name, unit in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("nats", "share right")):
+        axes.plot(epochs, [row[name] for row in rows], marker=".", label="training, augmented")
+        if rows[-1][f"held_out_{name}"] is not None:
+            axes.plot(epochs, [row[f"held_out_{name}"] for row in rows], marker=".", label="held out")
+        axes.set(title=name, xlabel="epoch", ylabel=unit)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    with replacing(folder / CURVE) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def remove_leftovers(folder):
+    """Take away what a run killed while writing left half-written."""
+    for part in folder.glob(".*.part*"):
+        part.unlink(missing_ok=True)
