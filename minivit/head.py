@@ -32,17 +32,17 @@ def backward(dy, cache):
     "cls": only the [CLS] row of the last layer gets a gradient; "mean": every patch gets the same N-th part.
     """
     shape, pool, class_token, norm_cache, head_cache = cache
-    grads = {}
+    dhead = {}
     if head_cache is not None:
-        dy, grads["head"] = linear.backward(dy, head_cache)                             # (B, D)
-    dpooled, grads[norm_name(pool)] = layer_norm.backward(dy, norm_cache)               # (B, D)
+        dy, dhead["head"] = linear.backward(dy, head_cache)                             # (B, D)
+    dpooled, dnorm = layer_norm.backward(dy, norm_cache)                                # (B, D)
     dx = np.zeros_like(dpooled, shape=shape)                                            # (B, T, D)
     if pool == "cls":
         dx[:, 0] = dpooled
     else:
         first = int(class_token)
         dx[:, first:] = dpooled[:, None] / (shape[1] - first)
-    return dx, grads
+    return dx, {norm_name(pool): dnorm, **dhead}
 
 
 def norm_name(pool):

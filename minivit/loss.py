@@ -7,9 +7,11 @@ t is one-hot for a class, or any distribution over the classes (label smoothing,
 
 import numpy as np
 
+from .backend import check_same_device
+
 
 def forward(logits, labels):
-    """Mean cross-entropy. logits: (B, K). labels: classes (B,) or probabilities (B, K).
+    """Mean cross-entropy in nats. logits: (B, K). labels: classes (B,) or probabilities (B, K).
 
     Returns the loss, an array of shape (), and the cache. Raises ValueError for labels of another shape or range.
     """
@@ -34,6 +36,9 @@ def log_softmax(logits):
 def as_probabilities(labels, logits):
     """Labels as probabilities (B, K) in the dtype and on the device of the logits; classes become one-hot rows."""
     B, K = logits.shape
+    if isinstance(labels, (list, tuple)):
+        labels = np.asarray(labels, like=logits)
+    check_same_device(labels, logits, "the array of labels")
     if labels.shape == (B, K):
         return labels.astype(logits.dtype)
     if labels.shape != (B,):

@@ -44,7 +44,7 @@ def backward(dlogits, cache):
     Returns dx, the gradient of every pixel (B, H, W, 3), and grads, nested like params.
     """
     patch_cache, cls_cache, pos_cache, layer_caches, head_cache = cache
-    dtokens, grads = head.backward(dlogits, head_cache)                                                # (B, T, D)
+    dtokens, dhead = head.backward(dlogits, head_cache)                                                # (B, T, D)
     blocks = []
     for layer_cache in reversed(layer_caches):
         dtokens, dblock = layer.backward(dtokens, layer_cache)                                         # (B, T, D)
@@ -52,7 +52,7 @@ def backward(dlogits, cache):
     dtokens, dpos = position_embedding.backward(dtokens, pos_cache)                                    # (B, T, D)
     dtokens, dcls = cls_token.backward(dtokens, cls_cache)                                             # (B, N, D)
     dx, dpatch = patch_embedding.backward(dtokens, patch_cache)                                        # (B, H, W, 3)
-    return dx, {**dcls, **dpos, "patch_embed": dpatch, "blocks": blocks[::-1], **grads}
+    return dx, {**dcls, **dpos, "patch_embed": dpatch, "blocks": blocks[::-1], **dhead}
 
 
 def only(params, *names):

@@ -1,0 +1,67 @@
+# Everything below sets itself up: it needs Python 3.10 or newer, and make. `make help` lists it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PARITY := .venv-parity/bin
+
+.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env gpu bench clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
+
+demo: .venv/.core  ## predict the packaged photo, print the trace, save the picture to out/demo.png
+	@mkdir -p out
+	$(BIN)/minivit predict minivit/samples/cat.jpg
+	$(BIN)/minivit trace minivit/samples/cat.jpg
+	$(BIN)/minivit explain minivit/samples/cat.jpg -o out/demo.png
+
+test: lint test-code test-notebooks  ## lint, the tests, and every notebook against its stored outputs
+
+test-code: .venv/.test  ## the tests alone
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope tests
+
+test-notebooks: .venv/.test  ## every notebook run again, its outputs compared with the stored ones
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope --nbval --nbval-current-env \
+	    --nbval-sanitize-with notebooks/nbval_sanitize.cfg notebooks
+
+lint: .venv/.test  ## ruff
+	$(BIN)/ruff check .
+
+faults: .venv/.test  ## plant one fault after another in a copy of the source: the checks must reject each
+	$(BIN)/python -m tests.faults
+
+notebooks: .venv/.test  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+run-notebooks: .venv/.test  ## run all notebooks again and store their outputs
+	OPENBLAS_NUM_THREADS=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+parity: .venv-parity/.done  ## live against torch, timm, torchvision, transformers and flax, at full B/16 size
+	$(PARITY)/python -m pytest -q -m parity tests/parity
+
+parity-env: .venv-parity/.done
+
+gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the GPU's tests and table
+	$(PYTHON) -m pytest -q -m gpu tests/gpu
+	$(PYTHON) benchmarks/gpu.py
+
+.venv/.core: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+.venv/.test: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[test]"
+	@touch .venv/.core $@
+
+# torchvision's wheel comes without its dependencies: they would bring a second torch.
+.venv-parity/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-parity
+	$(PARITY)/python -m pip install -q --disable-pip-version-check torch==2.13.0
+	$(PARITY)/python -m pip install -q --disable-pip-version-check --no-deps torchvision==0.28.0
+	$(PARITY)/python -m pip install -q --disable-pip-version-check timm transformers jax flax -e ".[test]"
+	@touch $@
+
+clean:  ## remove the environments and what was made
+	rm -rf .venv .venv-parity out
