@@ -72,19 +72,19 @@ def gradient_check(section, x, params=None, *args, directions=3, tolerance=TOLER
     is_model = hasattr(section, "params")
     if is_model:
         section, params = section.astype("float64"), section.params
-    params = tree_map(lambda a: np.array(a, np.float64), params or {})
+    given = [] if params is None else [tree_map(lambda a: np.array(a, np.float64), params)]
 
-    def run(x, params):
+    def run():
         if is_model:
-            return section.with_params(params).forward(x)
-        return section.forward(x, *([params] if params else []), *args, **kwargs)
+            return section.with_params(*given).forward(x)
+        return section.forward(x, *given, *args, **kwargs)
 
-    y, cache = run(x, params)
+    y, cache = run()
     dy = rng.standard_normal(y.shape)
     result = section.backward(dy, cache)
     dx, grads = result if isinstance(result, tuple) else (result, {})
-    tensors, gradients = flatten(params), flatten(grads) if params else {}
-    if list(sorted(tensors)) != list(sorted(gradients)):
+    tensors, gradients = flatten(*given) if given else {}, flatten(grads)
+    if sorted(tensors) != sorted(gradients):
         raise ValueError(f"gradients are named {sorted(gradients)}, parameters {sorted(tensors)}")
 
     pairs = {"x": (x, dx), **{name: (tensors[name], gradients[name]) for name in tensors}}
@@ -93,7 +93,7 @@ def gradient_check(section, x, params=None, *args, directions=3, tolerance=TOLER
     for name, (w, g) in pairs.items():
         if g.shape != w.shape:
             raise ValueError(f"the gradient of {name} has the shape {g.shape}, the tensor {w.shape}")
-        rows.append(_check(name, w, g, lambda: run(x, params)[0], dy, directions, tolerance, largest, rng))
+        rows.append(_check(name, w, g, lambda: run()[0], dy, directions, tolerance, largest, rng))
     return GradientCheck(rows, tolerance)
 
 
@@ -119,7 +119,7 @@ def _slope(w, v, output, dy):
     ys = {}
     for k in (-2, -1, 1, 2):
         w[...] = kept + k * h * v
-        ys[k] = output()
+        ys[k] = output().copy()                                         # a section may return its input itself
     w[...] = kept
     # Differences are taken before the sum over dy: y(w + hv) and y(w - hv) agree in most digits.
     return float(((8 * (ys[1] - ys[-1]) - (ys[2] - ys[-2])) * dy).sum() / (12 * h))

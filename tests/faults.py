@@ -1,0 +1,238 @@
+"""Can the tests fail? One fault after another is planted in a copy of the package; the tests must reject each.
+
+    python -m tests.faults [--only TEXT] [--jobs N]
+
+Every fault is a change of one line, many of them seen in other people's Vision Transformers. It is first shown to the
+tests of its own section, then, if those let it pass, to all. Exit status 1 where a fault survives, and where the
+unchanged copy does not pass.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CHECKS = ("linear", "layer_norm", "softmax", "erf", "gelu", "patch_embedding", "cls_token", "position_embedding",
+          "attention", "mlp", "layer", "head", "loss", "config", "tracing", "model", "gradient_checking",
+          "pytorch_reference", "vit")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """In minivit/<module>.py, `old`, which stands there exactly once, becomes `new`. check: the tests to ask first."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    check: str | None = None
+
+
+FAULTS = [
+    # patch embedding
+    Fault("patches in column order", "patch_embedding", "return x.reshape(B, rows * columns, P * P * C)",
+          "return x.swapaxes(1, 2).reshape(B, rows * columns, P * P * C)"),
+    Fault("pixels of a patch transposed", "patch_embedding", "return x.reshape(B, rows * columns, P * P * C)",
+          "return x.swapaxes(3, 4).reshape(B, rows * columns, P * P * C)"),
+    Fault("patch bias missing", "patch_embedding", 'patches, params["proj"])',
+          'patches, params["proj"]); y = y - params["proj"]["bias"]'),
+    Fault("pixel gradients left in patch order", "patch_embedding", "return x.reshape(B, rows * P, columns * P, -1)",
+          "return patches.reshape(B, rows * P, columns * P, -1)"),
+    # [CLS] token
+    Fault("[CLS] gradient of the first image only", "cls_token", "dy[:, :1].sum(axis=0, keepdims=True)", "dy[:1, :1]"),
+    Fault("[CLS] gradient averaged over the batch", "cls_token", "dy[:, :1].sum(axis=0", "dy[:, :1].mean(axis=0"),
+    Fault("[CLS] behind the patches", "cls_token", "[cls, x]", "[x, cls]"),
+    # position embedding
+    Fault("position gradient averaged over the batch", "position_embedding", '"pos_embed": dy.sum',
+          '"pos_embed": dy.mean'),
+    Fault("rows and columns swapped in sin-cos", "position_embedding", "in (column, row)]", "in (row, column)]"),
+    Fault("sin-cos shifted by one beside [CLS]", "position_embedding", "tokens[len(tokens) - len(table):] = table",
+          "tokens[:len(table)] = table"),
+    Fault("sin-cos turns float32 to float64", "position_embedding", "np.zeros(x.shape[1:], x.dtype)",
+          "np.zeros(x.shape[1:])"),
+    # LayerNorm
+    Fault("eps 1e-5", "layer_norm", "eps=1e-6", "eps=1e-5"),
+    Fault("eps outside the root", "layer_norm", "1.0 / np.sqrt(variance + eps)", "1.0 / (np.sqrt(variance) + eps)"),
+    Fault("variance with D - 1", "layer_norm", "variance = y.mean(axis=-1, keepdims=True)",
+          "variance = y.sum(axis=-1, keepdims=True) / (y.shape[-1] - 1)"),
+    Fault("backward of LayerNorm ignores the variance", "layer_norm", "dx -= xhat * scale_part", "pass"),
+    Fault("backward of LayerNorm ignores the mean", "layer_norm", "dx -= dx.mean(axis=-1, keepdims=True)", "pass"),
+    # attention
+    Fault("heads split without the transpose", "attention", "parts.transpose(2, 0, 3, 1, 4)",
+          "parts.transpose(2, 0, 1, 3, 4)"),
+    Fault("heads split by a reshape alone", "attention", "parts.transpose(2, 0, 3, 1, 4)",
+          "parts.transpose(2, 0, 1, 3, 4).reshape(3, B, num_heads, T, -1)"),
+    Fault("keys and queries swapped", "attention", "query, key, value = split_heads(qkv, num_heads)",
+          "key, query, value = split_heads(qkv, num_heads)"),
+    Fault("scores not scaled", "attention", "s *= 1 / math.sqrt(query.shape[-1])", "pass"),
+    Fault("scores scaled by the full width", "attention", "s *= 1 / math.sqrt(query.shape[-1])",
+          "s *= 1 / math.sqrt(query.shape[-1] * query.shape[1])"),
+    Fault("output projection missing", "attention", 'y, proj_cache = linear.forward(merged, params["proj"])',
+          'y, proj_cache = merged.copy(), linear.forward(merged, params["proj"])[1]'),
+    Fault("backward never returns through q, k, v", "attention", "dx, dqkv_params = linear.backward(dqkv, qkv_cache)",
+          "dx, dqkv_params = np.zeros_like(dy), linear.backward(dqkv, qkv_cache)[1]"),
+    Fault("backward returns through v alone", "attention", "dscores *= 1 / math.sqrt(d)", "dscores *= 0.0"),
+    Fault("backward forgets the scale", "attention", "dscores *= 1 / math.sqrt(d)", "pass"),
+    Fault("gradient of v not transposed", "attention", "np.matmul(attention.swapaxes(-1, -2), dheads",
+          "np.matmul(attention, dheads"),
+    Fault("last block of queries left out", "attention", "range(0, T, step)", "range(0, T - step + 1, step)"),
+    # softmax
+    Fault("diagonal softmax Jacobian", "softmax", "shared = ds.sum(axis=-1, keepdims=True)", "shared = ds"),
+    Fault("maximum over the wrong axis", "softmax", "s.max(axis=-1, keepdims=True)", "s.max(axis=0, keepdims=True)"),
+    Fault("no maximum subtracted", "softmax", "np.subtract(s, s.max(axis=-1, keepdims=True), out=a)", "a[...] = s"),
+    Fault("normalised over the queries", "softmax", "a /= a.sum(axis=-1, keepdims=True)", "a /= a.sum(axis=0)"),
+    # GELU
+    Fault("tanh form for erf", "gelu", '_erf_form if form == "erf" else _tanh_form', "_tanh_form"),
+    Fault("slope of GELU is Φ alone", "gelu", "slope += distribution ", "slope[...] = distribution "),
+    Fault("cubic term of the tanh form rounded", "gelu", "TANH_CUBIC = 0.044715", "TANH_CUBIC = 0.0447"),
+    Fault("slope of the tanh form lacks the 3", "gelu", "3 * TANH_CUBIC", "TANH_CUBIC"),
+    Fault("one digit of erf's coefficients", "erf", "1.13864154151050156e2", "1.13864154151150156e2"),
+    # MLP
+    Fault("backward skips GELU", "mlp", "linear.backward(dexpanded, fc1_cache)", "linear.backward(dhidden, fc1_cache)"),
+    Fault("the form of GELU is not passed on", "mlp", "gelu.forward(expanded, form, keep)",
+          'gelu.forward(expanded, "erf", keep)'),
+    # layer
+    Fault("residual taken after the norm", "layer", "residual += x ", "residual += normed "),
+    Fault("second norm with the first one's weights", "layer", 'layer_norm.forward(residual, params["norm2"]',
+          'layer_norm.forward(residual, params["norm1"]'),
+    Fault("backward forgets the MLP's residual", "layer", "dresidual += dy", "pass"),
+    Fault("backward bypasses the MLP", "layer", "dx += dresidual", "dx += dy"),
+    # head
+    Fault("final LayerNorm missing", "head", "layer_norm.forward(pooled, params[name], eps)",
+          "layer_norm.forward(pooled, params[name], eps); y = pooled"),
+    Fault("[CLS] read from the last place", "head", 'x[:, 0] if pool == "cls"', 'x[:, -1] if pool == "cls"'),
+    Fault("[CLS] averaged in with the patches", "head", "x[:, int(class_token):].mean(axis=1)", "x.mean(axis=1)"),
+    Fault("mean's gradient divided by T", "head", "/ (shape[1] - first)", "/ shape[1]"),
+    Fault("head's eps 1e-5", "head", "eps=1e-6", "eps=1e-5"),
+    # loss
+    Fault("sign of the loss", "loss", "loss = -(targets", "loss = (targets"),
+    Fault("loss summed, not averaged", "loss", ".sum() / len(logits)", ".sum()"),
+    Fault("gradient of the loss not divided by B", "loss", "- targets) / len(log_p)", "- targets)"),
+    Fault("log-softmax without the maximum", "loss", "logits - logits.max(axis=-1, keepdims=True)", "logits"),
+    # linear
+    Fault("parameters updated inside backward", "linear", 'dx = drows @ params["weight"].T',
+          'dx = drows @ params["weight"].T; params["weight"] -= 1e-3 * (rows.T @ drows)'),
+    Fault("bias gradient averaged over the tokens", "linear", "drows.sum(axis=0)", "drows.mean(axis=0)"),
+    Fault("sign of the weight gradient", "linear", "rows.T @ drows", "-rows.T @ drows"),
+    Fault("bias missing", "linear", 'y += params["bias"]', "pass"),
+    # the whole model
+    Fault("backward takes the layers in forward order", "vit", "in reversed(layer_caches)", "in layer_caches",
+          "pytorch_reference"),
+    Fault("gradients of the layers in reverse order", "vit", "blocks[::-1]", "blocks", "pytorch_reference"),
+    Fault("the last layer is left out", "vit", 'for block in params["blocks"]:', 'for block in params["blocks"][:-1]:',
+          "pytorch_reference"),
+    Fault("the model's eps is not passed on", "vit", "config.num_heads, config.layer_norm_eps,",
+          "config.num_heads, 1e-5,", "pytorch_reference"),
+    Fault("the model's default eps is 1e-5", "config", "layer_norm_eps: float = 1e-6", "layer_norm_eps: float = 1e-5",
+          "pytorch_reference"),
+    Fault("gradients of the first thread's images only", "model", "sum(leaves[1:], leaves[0])", "leaves[0]"),
+    Fault("the trace reads out before the final norm", "tracing", 'representation = steps["norm"][:, 0]',
+          "representation = z[:, 0]"),
+    # counting and checking
+    Fault("final norm not counted", "config", "+ 2 * D + head", "+ head"),
+    Fault("q kᵀ counted, A v not", "config", "+ 2 * T * T * D", "+ T * T * D"),
+    Fault("the gradient check always says yes", "gradient_checking", "bool(error <= tolerance)", "True"),
+    Fault("the gradient check's upstream gradient is ones", "gradient_checking", "dy = rng.standard_normal(y.shape)",
+          "dy = np.ones(y.shape)", "softmax"),
+]
+
+UNCHANGED = Fault("the unchanged copy", "", "", "")
+
+# Runs inside the copy: the package that is imported must be the copy's.
+RUNNER = """
+import sys, pathlib
+root = pathlib.Path(sys.argv[1])
+sys.path.insert(0, str(root))
+import minivit
+if pathlib.Path(minivit.__file__).resolve().parent != (root / "minivit").resolve():
+    sys.exit(97)
+import pytest
+sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=no", "-rfE", *sys.argv[2:]]))
+"""
+
+
+def planted(fault, source):
+    """The source with the fault in it. Raises ValueError unless the old text stands there exactly once."""
+    count = source.count(fault.old)
+    if count != 1 or fault.old == fault.new:
+        raise ValueError(f"{fault.name}: {fault.old!r} stands {count} times in {fault.module}.py, expected once")
+    return source.replace(fault.old, fault.new)
+
+
+def source_of(fault):
+    return (ROOT / "minivit" / f"{fault.module}.py").read_text(encoding="utf-8")
+
+
+def copy_to(folder):
+    """The package and its tests in a folder of their own."""
+    for part in ("minivit", "tests"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+
+
+def run_checks(folder, names):
+    """The first test that fails in these test files of the copy, or None. Raises RuntimeError where none can run."""
+    files = [str(Path("tests") / f"test_{name}.py") for name in names]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1",
+                                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run([sys.executable, "-c", RUNNER, str(folder), *files], cwd=folder, env=environment,
+                          capture_output=True, text=True, encoding="utf-8", timeout=600)
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"pytest ended with status {done.returncode}, not with a failed test:\n{done.stdout[-3000:]}"
+                           f"{done.stderr[-2000:]}")
+    failed = re.search(r"^(?:FAILED|ERROR) tests/(.+?)(?: - |$)", done.stdout.replace("\\", "/"), re.MULTILINE)
+    if bool(done.returncode) != bool(failed):
+        raise RuntimeError(f"cannot tell what failed from\n{done.stdout[-3000:]}")
+    return failed and failed[1]
+
+
+def judge(fault):
+    """(the test that caught the fault, or None; seconds)."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="minivit-fault-") as name:
+        folder = Path(name)
+        copy_to(folder)
+        first = []
+        if fault is not UNCHANGED:
+            (folder / "minivit" / f"{fault.module}.py").write_text(planted(fault, source_of(fault)), encoding="utf-8")
+            first = [fault.check or fault.module]
+        caught = first and run_checks(folder, first)
+        caught = caught or run_checks(folder, [name for name in CHECKS if name not in first])
+    return caught, time.monotonic() - start
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", metavar="TEXT", help="faults whose name or module contains this")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    options = parser.parse_args(arguments)
+    faults = [fault for fault in FAULTS if options.only in f"{fault.module} {fault.name}"]
+    for fault in faults:
+        planted(fault, source_of(fault))
+
+    survivors = 0
+    start = time.monotonic()
+    with ThreadPoolExecutor(options.jobs) as pool:
+        print(f"{'module':18} {'fault':48} {'s':>5}  caught by", flush=True)
+        for fault, (caught, seconds) in zip([*faults, UNCHANGED], pool.map(judge, [*faults, UNCHANGED])):
+            if fault is UNCHANGED:
+                failed, verdict = caught, caught or "nothing: it passes, as it must"
+            else:
+                survivors += caught is None
+                verdict = caught or "NOTHING: the fault survives"
+            print(f"{fault.module:18} {fault.name:48} {seconds:5.1f}  {verdict}", flush=True)
+    print(f"{len(faults) - survivors} of {len(faults)} faults caught in {time.monotonic() - start:.0f} s")
+    return 1 if survivors or failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Counts against the published figures: parameters as timm and the papers count them, MACs as timm prints them."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.config import as_config, variant_name
+from minivit.trees import flatten
+
+#   variant    P     D   L     M   H    T     parameters    GMACs
+TABLE = [
+    ("Ti/16", 16,  192, 12,  768,  3, 197,     5_717_416,   1.254),
+    ("S/32",  32,  384, 12, 1536,  6,  50,    22_878_952,   1.143),
+    ("S/16",  16,  384, 12, 1536,  6, 197,    22_050_664,   4.599),
+    ("B/32",  32,  768, 12, 3072, 12,  50,    88_224_232,   4.409),
+    ("B/16",  16,  768, 12, 3072, 12, 197,    86_567_656,  17.564),
+    ("B/8",    8,  768, 12, 3072, 12, 785,    86_576_872,  78.148),
+    ("L/32",  32, 1024, 24, 4096, 16,  50,   306_535_400,  15.378),
+    ("L/16",  16, 1024, 24, 4096, 16, 197,   304_326_632,  61.555),
+    ("H/14",  14, 1280, 32, 5120, 16, 257,   632_045_800, 167.295),
+    ("g/14",  14, 1408, 40, 6144, 16, 257, 1_012_611_432, 267.031),
+    ("G/14",  14, 1664, 48, 8192, 16, 257, 1_844_440_680, 483.748),
+]
+
+
+def test_the_table_has_exactly_these_variants():
+    assert list(minivit.VARIANTS) == [row[0] for row in TABLE]
+
+
+@pytest.mark.parametrize("name, P, D, L, M, H, T, parameters, gmacs", TABLE, ids=[row[0] for row in TABLE])
+def test_a_variants_sizes_and_counts(name, P, D, L, M, H, T, parameters, gmacs):
+    config = minivit.VARIANTS[name]
+    assert (config.patch_size, config.width, config.num_layers, config.mlp_width, config.num_heads) == (P, D, L, M, H)
+    assert (config.image_size, config.num_classes, config.num_tokens) == (224, 1000, T)
+    assert minivit.parameter_count(config) == parameters
+    assert round(minivit.macs(config) / 1e9, 3) == gmacs
+
+
+@pytest.mark.parametrize("name, megabytes", [("Ti/16", 22.9), ("S/16", 88.2), ("B/16", 346.3), ("L/16", 1217),
+                                             ("H/14", 2528), ("g/14", 4050), ("G/14", 7378)])
+def test_four_bytes_a_parameter(name, megabytes):
+    found = 4 * minivit.parameter_count(minivit.VARIANTS[name]) / 1e6
+    assert found == pytest.approx(megabytes, abs=0.05 if megabytes < 1000 else 0.5)
+
+
+@pytest.mark.parametrize("name, size, parameters", [("B/16", 384, 86_859_496), ("L/16", 384, 304_715_752),
+                                                    ("H/14", 518, 633_470_440)])
+def test_higher_resolutions(name, size, parameters):
+    assert minivit.parameter_count(replace(minivit.VARIANTS[name], image_size=size)) == parameters
+
+
+def test_the_cost_of_a_higher_resolution():
+    assert round(minivit.macs(replace(minivit.VARIANTS["B/16"], image_size=384)) / 1e9, 2) == 55.48
+
+
+@pytest.mark.parametrize("exaflops, name, epochs", [(224, "B/16", 7), (1567, "L/16", 14), (4262, "H/14", 14)])
+def test_table_6_of_the_paper(exaflops, name, epochs):
+    """Three times the forward pass, two FLOP a MAC, 303 million images an epoch."""
+    assert 6 * minivit.macs(minivit.VARIANTS[name]) * 303e6 * epochs / 1e18 == pytest.approx(exaflops, rel=3e-3)
+
+
+@pytest.mark.parametrize("name", ["Ti/16", "S/32", "S/16"])
+def test_a_variant_is_initialised_and_run(name):
+    model = minivit.init(name)
+    assert sum(w.size for w in flatten(model.params).values()) == minivit.parameter_count(model.config)
+    logits = model(np.random.default_rng(0).standard_normal((1, 224, 224, 3)).astype(np.float32))
+    assert logits.shape == (1, 1000) and logits.dtype == np.float32
+    assert np.isfinite(logits).all() and logits.std() > 0
+
+
+@pytest.mark.parametrize("changes", [{}, {"pool": "mean"}, {"pool": "mean", "class_token": False}, {"num_classes": 0},
+                                     {"position": "sincos2d"}, {"position": "none"}, {"image_size": (8, 20)}])
+def test_parameters_are_counted_as_they_are_made(changes):
+    config = minivit.ViTConfig(**{"patch_size": 4, "width": 8, "num_layers": 2, "mlp_width": 12, "num_heads": 2,
+                                  "num_classes": 5, "image_size": 8} | changes)
+    made = flatten(minivit.init(config).params)
+    assert sum(w.size for w in made.values()) == minivit.parameter_count(config)
+
+
+def test_non_square_images_have_a_grid_of_rows_and_columns():
+    config = minivit.ViTConfig(image_size=(224, 320))
+    assert config.height_width == (224, 320) and config.grid == (14, 20)
+    assert (config.num_patches, config.num_tokens) == (280, 281)
+    assert minivit.ViTConfig(image_size=(64, 64)) == minivit.ViTConfig(image_size=64)
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"image_size": 225}, "225 x 225 cannot be cut into patches of 16 x 16"),
+    ({"image_size": (224, 230)}, "224 x 230 cannot be cut"),
+    ({"image_size": 0}, "image_size is a number of pixels"),
+    ({"image_size": (224, 224, 3)}, "image_size is a number of pixels"),
+    ({"num_heads": 7}, "768 channels do not split into 7 heads"),
+    ({"width": 0}, "width is a whole number from 1 on, found 0"),
+    ({"num_layers": 2.0}, r"num_layers is a whole number from 1 on, found 2\.0"),
+    ({"num_layers": True}, "num_layers is a whole number"),
+    ({"num_classes": -1}, "num_classes is a whole number"),
+    ({"pool": "max"}, "pool is one of cls, mean, found 'max'"),
+    ({"position": "rope"}, "position is one of learned, sincos2d, none"),
+    ({"gelu": "relu"}, "gelu is one of erf, tanh"),
+    ({"layer_norm_eps": 0.0}, "layer_norm_eps is a small positive number"),
+    ({"class_token": False}, r"reads the \[CLS\] token"),
+])
+def test_parts_that_do_not_fit_are_an_error(changes, message):
+    with pytest.raises(ValueError, match=message):
+        minivit.ViTConfig(**changes)
+
+
+def test_a_config_is_frozen():
+    with pytest.raises(FrozenInstanceError):
+        minivit.VARIANTS["B/16"].width = 1
+
+
+def test_a_config_by_name_with_changes():
+    assert as_config("B/16", num_classes=10) == replace(minivit.VARIANTS["B/16"], num_classes=10)
+    with pytest.raises(ValueError, match="unknown variant 'B/17': choose one of Ti/16"):
+        as_config("B/17")
+    with pytest.raises(ValueError, match="has no field 'depth'"):
+        as_config("B/16", depth=3)
+
+
+def test_variants_are_recognised_by_their_sizes():
+    for name, config in minivit.VARIANTS.items():
+        assert variant_name(replace(config, num_classes=3, image_size=2 * config.patch_size)) == name
+    assert variant_name(replace(minivit.VARIANTS["B/16"], num_layers=11)) is None

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from peaked import relative_error
+from section_contract import SectionContract, attention_params, mlp_params, norm_params
+
+from minivit import attention, layer, layer_norm, mlp
+
+D, M, H, T = 8, 13, 2, 9
+
+
+def layer_params(rng):
+    return {"norm1": norm_params(rng, D), "attn": attention_params(rng, D),
+            "norm2": norm_params(rng, D), "mlp": mlp_params(rng, D, M)}
+
+
+class TestLayer(SectionContract):
+    section = layer
+    options = {"num_heads": H, "eps": 1e-6, "gelu": "erf"}
+
+    def case(self, rng):
+        return rng.standard_normal((2, T, D)), layer_params(rng)
+
+
+class TestTanhForm(TestLayer):
+    options = {"num_heads": H, "eps": 1e-3, "gelu": "tanh"}
+
+
+@pytest.mark.parametrize("eps, form", [(1e-6, "erf"), (1e-2, "tanh")])
+def test_equations_2_and_3(rng, eps, form):
+    x, params = rng.standard_normal((2, T, D)), layer_params(rng)
+    y, _ = layer.forward(x, params, H, eps, form)
+    z = x + attention.forward(layer_norm.forward(x, params["norm1"], eps)[0], params["attn"], H)[0]
+    z = z + mlp.forward(layer_norm.forward(z, params["norm2"], eps)[0], params["mlp"], form)[0]
+    assert relative_error(y, z) <= 1e-14
+
+
+def test_the_defaults_are_timms(rng):
+    x, params = 1e-3 * rng.standard_normal((2, T, D)), layer_params(rng)
+    assert np.array_equal(layer.forward(x, params, H)[0], layer.forward(x, params, H, 1e-6, "erf")[0])
+
+
+def test_with_silent_branches_the_residual_stream_passes_unchanged(rng):
+    x, params, dy = rng.standard_normal((2, T, D)), layer_params(rng), rng.standard_normal((2, T, D))
+    for last in (params["attn"]["proj"], params["mlp"]["fc2"]):
+        last["weight"][...] = 0
+        last["bias"][...] = 0
+    y, cache = layer.forward(x, params, H)
+    dx, _ = layer.backward(dy, cache)
+    assert np.array_equal(y, x) and np.array_equal(dx, dy)
+
+
+def test_without_a_cache_the_numbers_are_the_same(rng, monkeypatch):
+    x, params = rng.standard_normal((2, T, D)), layer_params(rng)
+    y, _ = layer.forward(x, params, H)
+    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", 100)
+    assert relative_error(layer.forward(x, params, H, keep=False)[0], y) <= 1e-14
