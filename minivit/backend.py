@@ -3,12 +3,19 @@
 So there is one source for CPU and GPU and no switch: the arrays decide. Moves are explicit, and made here.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 
 
 def device_of(array):
-    """"cpu" for NumPy arrays, "cuda" for CuPy's."""
-    return "cpu" if isinstance(array, np.ndarray) else "cuda"
+    """"cpu" for NumPy arrays, "cuda" for CuPy's: arrays that follow NumPy's protocols. Raises ValueError for others."""
+    if isinstance(array, (np.ndarray, np.generic)):
+        return "cpu"
+    # Asking for the protocol instead of the class spares those without a GPU the import of CuPy.
+    if hasattr(array, "__array_function__"):
+        return "cuda"
+    raise ValueError(f"expected a NumPy or CuPy array, found {type(array).__module__}.{type(array).__name__}")
 
 
 def to_device(array, device):
@@ -24,17 +31,32 @@ def cupy():
     """The CuPy module. Raises RuntimeError with what to do where it is missing or finds no GPU."""
     try:
         import cupy
-    except ImportError:
+    except ModuleNotFoundError:
         raise RuntimeError('device "cuda" needs CuPy: pip install "minivit[cuda12]" or "minivit[cuda13]", '
                            "whichever your driver supports") from None
-    if not cupy.is_available():
-        raise RuntimeError('device "cuda" needs an NVIDIA GPU with a driver, and CuPy finds none; use "cpu"')
+    except ImportError as error:
+        raise RuntimeError(f"CuPy is installed but cannot be imported: {error}") from None
+    try:
+        cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise RuntimeError('device "cuda" needs an NVIDIA GPU and a driver that fits CuPy, which says '
+                           f'{error}; use "cpu"') from None
     return cupy
 
 
 def check_same_device(array, params_array, name):
     """Raises ValueError, naming `.to`, where an array and the model's weights live on different devices."""
-    if type(array) is not type(params_array):
-        here, there = device_of(array), device_of(params_array)
-        raise ValueError(f"{name} is on {here!r} and the model on {there!r}: "
-                         f'move the model with model.to("{here}"), or prepare the input with model.prepare')
+    here, there = device_of(array), device_of(params_array)
+    if here != there:
+        raise ValueError(f"{name} is on {here!r} and the model on {there!r}: move the model with "
+                         f'model.to("{here}"), or the array with minivit.backend.to_device(array, "{there}")')
+
+
+@contextmanager
+def enough_memory(what):
+    """Inside the block, CuPy's and NumPy's MemoryError also say what did not fit, and what to do."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MemoryError(f"{what} did not fit into memory: {str(error).rstrip('.') or 'out of memory'}; take fewer "
+                          "or smaller images at a time, or a smaller model") from None

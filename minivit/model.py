@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import loss, parallel, vit
-from .backend import check_same_device, device_of, to_device
+from .backend import check_same_device, device_of, enough_memory, to_device
 from .config import parameter_count, variant_name
 from .image import Preprocessing, prepare
 from .trees import tree_map
@@ -16,14 +16,16 @@ class VisionTransformer:
 
     config: ViTConfig. params: nested under timm's names, weights (in, out), all of one dtype and on one device.
     preprocessing: Preprocessing. labels: the K classes' names, or None. name: where the weights come from.
+    origin: what `minivit.load` notes of the source, checkpoints.loading.Origin, or None.
     """
 
-    def __init__(self, config, params, *, preprocessing=None, labels=None, name=None):
+    def __init__(self, config, params, *, preprocessing=None, labels=None, name=None, origin=None):
         self.config = config
         self.params = params
         self.preprocessing = preprocessing or Preprocessing()
         self.labels = None if labels is None else list(labels)
         self.name = name
+        self.origin = origin
         if self.labels is not None and len(self.labels) != config.num_classes:
             raise ValueError(f"{len(self.labels)} labels do not name {config.num_classes} classes")
 
@@ -35,23 +37,26 @@ class VisionTransformer:
     def __call__(self, x):
         """Logits (B, K) of prepared images x (B, H, W, 3); nothing is kept for a backward pass."""
         x = self._checked(x)
-        parts = parallel.each(lambda run: vit.forward(x[run], self.params, self.config, keep=False)[0],
-                              parallel.split(x, IMAGES_PER_RUN))
-        return _joined(parts)
+        with enough_memory(_named(x)):
+            parts = parallel.each(lambda run: vit.forward(x[run], self.params, self.config, keep=False)[0],
+                                  parallel.split(x, IMAGES_PER_RUN))
+            return _joined(parts)
 
     def forward(self, x):
         """Logits (B, K) of prepared images x (B, H, W, 3), and the cache that `backward` needs."""
         x = self._checked(x)
         runs = parallel.split(x)
-        logits, caches = zip(*parallel.each(lambda run: vit.forward(x[run], self.params, self.config), runs))
-        return _joined(logits), list(zip(runs, caches))
+        with enough_memory(_named(x)):
+            logits, caches = zip(*parallel.each(lambda run: vit.forward(x[run], self.params, self.config), runs))
+            return _joined(logits), list(zip(runs, caches))
 
     def backward(self, dlogits, cache):
         """From dL/dlogits (B, K): dx, the gradient of the pixels (B, H, W, 3), and grads, nested like params."""
         check_same_device(dlogits, self._any_weight, "dlogits")
         dlogits = dlogits.astype(self.dtype, copy=False)
-        dxs, grads = zip(*parallel.each(lambda part: vit.backward(dlogits[part[0]], part[1]), cache))
-        return _joined(dxs), tree_map(lambda *leaves: sum(leaves[1:], leaves[0]), *grads)
+        with enough_memory(f"the gradients of {len(dlogits)} image(s)"):
+            dxs, grads = zip(*parallel.each(lambda part: vit.backward(dlogits[part[0]], part[1]), cache))
+            return _joined(dxs), tree_map(lambda *leaves: sum(leaves[1:], leaves[0]), *grads)
 
     def loss_and_gradients(self, x, labels):
         """Mean cross-entropy in nats of images x (B, H, W, 3), and its gradients, nested like params.
@@ -67,7 +72,8 @@ class VisionTransformer:
         """A model with its weights on "cpu" or "cuda". Raises RuntimeError where there is no CuPy or no GPU."""
         if device not in ("cpu", "cuda"):
             raise ValueError(f'a device is "cpu" or "cuda", found {device!r}')
-        return self.with_params(tree_map(lambda a: to_device(a, device), self.params))
+        with enough_memory(f"the model's {parameter_count(self.config):,} parameters"):
+            return self.with_params(tree_map(lambda a: to_device(a, device), self.params))
 
     def astype(self, dtype):
         """A model with its weights, and so its arithmetic, in "float32" or "float64"."""
@@ -77,7 +83,7 @@ class VisionTransformer:
     def with_params(self, params):
         """The same model with other weights."""
         return VisionTransformer(self.config, params, preprocessing=self.preprocessing, labels=self.labels,
-                                 name=self.name)
+                                 name=self.name, origin=self.origin)
 
     @property
     def dtype(self):
@@ -120,6 +126,10 @@ def as_dtype(dtype):
     if dtype not in (np.float32, np.float64):
         raise ValueError('minivit computes in "float32" or "float64"; float16 and bfloat16 are for files only')
     return dtype
+
+
+def _named(x):
+    return f"{len(x)} image(s) of {x.shape[1]} x {x.shape[2]} pixels"
 
 
 def _joined(parts):
