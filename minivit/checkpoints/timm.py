@@ -1,15 +1,90 @@
 """timm's names and shapes, which are minivit's too: params nested under them, linear weights turned from (out, in).
 
 timm stores a linear weight as (out, in) and the patch kernel as (D, C, P, P); minivit stores (in, out) and (P²C, D).
+Under average pooling the final norm comes after the pooling and is called fc_norm.
 """
-
-import re
 
 import numpy as np
 
 from ..backend import to_device
 from ..errors import CheckpointError
+from ..image import FILTERS, Preprocessing
 from ..trees import flatten
+from .naming import expand
+
+NAME = "timm"
+RESAMPLE = "timm"
+SIGNS = ("patch_embed.proj.", "blocks.", "pos_embed")
+IGNORED = {}
+BEFORE_HEAD = r"pre_logits\."
+
+SECTIONS = ("cls_token", "pos_embed", "patch_embed.proj", "norm", "fc_norm", "head")
+LAYER_SECTIONS = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
+NAMES = {name: name if name in ("cls_token", "pos_embed") else f"{name}." for name in SECTIONS}
+LAYER = {name: f"blocks.{{i}}.{name}." for name in LAYER_SECTIONS}
+
+
+def matches(names):
+    """Whether these are timm's names."""
+    return any(name.startswith(SIGNS) for name in names)
+
+
+def name_map(names):
+    """{minivit's name: (timm's,)}: the same."""
+    return expand(NAMES, LAYER, r"blocks\.(\d+)\.", names)
+
+
+def settings(source, sizes):
+    """What the convention, a module or config.json say: (fields of ViTConfig, Preprocessing, labels)."""
+    fields, about, labels = {"layer_norm_eps": 1e-6, "gelu": "erf"}, {}, None
+    if source.module is not None:
+        fields |= _module_fields(source.module)
+        about = getattr(source.module, "pretrained_cfg", None) or {}
+    elif "pretrained_cfg" in source.settings.get("config.json", {}):
+        config = source.settings["config.json"]
+        about = config["pretrained_cfg"]
+        labels = config.get("label_names", about.get("label_names"))
+        fields |= {"gelu": "tanh"} if "gelu_tanh" in str(config.get("model_args", "")) else {}
+    return fields, _preprocessing(about, sizes), labels
+
+
+def _module_fields(module):
+    """Heads, eps, GELU form and grid of a timm VisionTransformer. Raises CheckpointError for what minivit has not."""
+    from .module_settings import gelu_form
+    block = module.blocks[0]
+    if getattr(module, "global_pool", "token") != "token" and not hasattr(module.fc_norm, "weight"):
+        raise CheckpointError(f"the timm module pools by {module.global_pool!r} after its final norm; minivit reads "
+                              "[CLS], or the mean before the norm (timm's fc_norm)")
+    fields = {"num_heads": block.attn.num_heads, "layer_norm_eps": block.norm1.eps, "gelu": gelu_form(block.mlp.act)}
+    if getattr(module.patch_embed, "grid_size", None):
+        patch = module.patch_embed.patch_size
+        fields["image_size"] = tuple(n * p for n, p in zip(module.patch_embed.grid_size, patch))
+    return fields
+
+
+def _preprocessing(about, sizes):
+    """Preprocessing from a pretrained_cfg; where it says nothing, the published recipe for the model's resolution."""
+    small = np.max(sizes.get("image_size", 224)) <= 256
+    interpolation = about.get("interpolation", "bicubic")
+    return Preprocessing(mean=tuple(about.get("mean", (0.5, 0.5, 0.5))), std=tuple(about.get("std", (0.5, 0.5, 0.5))),
+                         resize="stretch" if about.get("crop_mode") == "squash" else "crop",
+                         crop_fraction=about.get("crop_pct") or (0.9 if small else 1.0),
+                         interpolation=interpolation if interpolation in FILTERS else "bicubic")
+
+
+def file_shape(name, shape, parts, config):
+    """The shape in the file of minivit's `name`: `shape` itself."""
+    return shape
+
+
+def to_ours(name, arrays):
+    """minivit's array from timm's."""
+    return from_timm(name, arrays[0])
+
+
+def patch_size(shape):
+    """P from the shape of the patch kernel."""
+    return shape[-1]
 
 
 def state_dict(model, grads=None):
@@ -34,27 +109,6 @@ def from_timm(name, tensor):
     return tensor.T if tensor.ndim == 2 else tensor                                      # (in, out)
 
 
-def matches(tensors):
-    """Whether these are timm's names."""
-    return "patch_embed.proj.weight" in tensors
-
-
-def sizes(tensors):
-    """What the shapes tell of the config: all but heads, eps, GELU form and a non-square grid."""
-    D, _, P, _ = tensors["patch_embed.proj.weight"].shape
-    blocks = [int(m[1]) for name in tensors if (m := re.match(r"blocks\.(\d+)\.", name))]
-    fields = {"patch_size": P, "width": D, "num_layers": max(blocks, default=-1) + 1,
-              "mlp_width": len(tensors["blocks.0.mlp.fc1.bias"]),
-              "num_classes": len(tensors["head.bias"]) if "head.bias" in tensors else 0,
-              "class_token": "cls_token" in tensors,
-              "pool": "mean" if "fc_norm.weight" in tensors else "cls",
-              "position": "learned" if "pos_embed" in tensors else "none"}
-    if "pos_embed" in tensors:
-        side = round((tensors["pos_embed"].shape[1] - fields["class_token"]) ** 0.5)
-        fields["image_size"] = side * P
-    return fields
-
-
 def expected_shapes(config):
     """{name: shape} of every tensor of a model with this config, in timm's shapes and in the network's order."""
     D, M, K, P = config.width, config.mlp_width, config.num_classes, config.patch_size
@@ -74,29 +128,3 @@ def expected_shapes(config):
     if K:
         shapes |= {"head.weight": (K, D), "head.bias": (K,)}
     return shapes
-
-
-def to_params(tensors, config, source):
-    """Nested params from timm's tensors. Raises CheckpointError listing what is missing, unexpected or mis-shaped."""
-    expected = expected_shapes(config)
-    problems = [f"missing {name}" for name in expected if name not in tensors]
-    problems += [f"unexpected {name}" for name in tensors if name not in expected]
-    problems += [f"{name} has shape {tuple(tensors[name].shape)}, expected {shape}"
-                 for name, shape in expected.items() if name in tensors and tuple(tensors[name].shape) != shape]
-    if problems:
-        more = f", and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise CheckpointError(f"{source} does not fit a plain ViT: {'; '.join(problems[:5])}{more}")
-    return nest({name: from_timm(name, tensors[name]) for name in expected})
-
-
-def nest(flat):
-    """{"blocks.0.norm1.weight": array} -> {"blocks": [{"norm1": {"weight": array}}]}: the inverse of trees.flatten."""
-    tree = {}
-    for name, array in flat.items():
-        *path, last = name.split(".")
-        branch = tree
-        for key in path:
-            branch = branch.setdefault(key, {})
-        branch[last] = array
-    tree["blocks"] = [tree["blocks"][str(i)] for i in range(len(tree["blocks"]))]
-    return tree

@@ -44,6 +44,8 @@ def add_to(commands):
                                         ("mlp-width", "M", 512, "hidden width of the MLP")):
         model.add_argument(f"--{name}", type=positive, default=default, metavar=letter, help=f"{text} (%(default)s)")
 
+    model.add_argument("--start", metavar="NAME|FILE", help="begin with the weights of this model (random weights)")
+
     recipe = parser.add_argument_group("recipe")
     for name, kind, text in (
             ("epochs", int, "passes over the training images"), ("batch-size", int, "images a step"),
@@ -72,6 +74,7 @@ def run(options):
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
     import sys
 
+    from ..checkpoints.loading import load
     from ..config import ViTConfig
     from ..image import Preprocessing
     from ..training.data import read_labelled_images
@@ -80,8 +83,9 @@ def run(options):
                        mlp_width=options.mlp_width, num_heads=options.heads, image_size=options.image_size)
     preprocessing = Preprocessing(crop_fraction=1.0)
     data = read_labelled_images(options.data, options.split, config.height_width, preprocessing)
+    start = load(options.start) if options.start else None
     try:
-        train(data, config, recipe, options.out, preprocessing=preprocessing, device=options.device,
+        train(data, config, recipe, options.out, start=start, preprocessing=preprocessing, device=options.device,
               save_seconds=options.save_seconds, curve=options.curve)
     except KeyboardInterrupt:
         print(f"\nminivit: the same command goes on from the last save in {options.out}", file=sys.stderr)

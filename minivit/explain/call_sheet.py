@@ -28,9 +28,9 @@ def call_sheet_figure(calls):
     sections = [PART_OF.get(module.split(".")[-1], module.split(".")[-1]) for _, module in calls]
     figure, ax = plt.subplots(figsize=(WIDTH, 0.27 * len(functions) + 1.2))
     for section, colour in zip(SECTIONS, COLOURS):
-        places = np.array([n for n, found in enumerate(sections) if found == section])
-        rows = np.array([functions.index(calls[n][0]) for n in places])
-        computes = np.array([calls[n][0] not in NO_KERNEL for n in places])
+        places = np.array([n for n, found in enumerate(sections) if found == section], int)
+        rows = np.array([functions.index(calls[n][0]) for n in places], int)
+        computes = np.array([calls[n][0] not in NO_KERNEL for n in places], bool)
         ax.scatter(places[computes] + 1, rows[computes], marker="s", s=34, color=colour, label=section)
         ax.scatter(places[~computes] + 1, rows[~computes], marker="s", s=30, facecolor="none", edgecolor=colour)
     ax.axhline(sum(name not in NO_KERNEL for name in functions) - 0.5, color=FAINT, linewidth=0.8, linestyle="--")

@@ -17,26 +17,27 @@ from ..backend import to_device
 from ..checkpoints.native import describe, save
 from ..image import normalise
 from ..initialisation import init
+from ..trees import tree_map
 from .augmentation import crop_and_flip, erase, mix, smooth
 from .evaluation import evaluate
 from .optimiser import clip
 from .recipe import Recipe
-from .record import draw_curve, remove_leftovers, write_hashes, write_log
+from .record import draw_curve, fingerprint, remove_leftovers, write_hashes, write_log
 from .schedule import learning_rate
 from .state import State
 
 __all__ = ["Recipe", "evaluate", "train"]
 
 
-def train(data, config, recipe, folder, *, preprocessing=None, device="cpu", save_seconds=60, stop_after=None,
-          progress=True, curve=False):
+def train(data, config, recipe, folder, *, start=None, preprocessing=None, device="cpu", save_seconds=60,
+          stop_after=None, progress=True, curve=False):
     """Train a ViT on LabelledImages and return it; its files appear in `folder`.
 
     images.sha256: the images' hashes, at once. state.safetensors: weights, moments, step; a run goes on from there.
     log.csv, and curve.png where `curve`: a row an epoch. model.safetensors: at the end, the trained model, for
-    `minivit.load`. save_seconds: time between saves. stop_after: leave after this many steps in all, with the state
-    saved. Raises ValueError or CheckpointError where the settings do not fit the data or the folder's state, or where
-    the loss is no longer finite.
+    `minivit.load`. start: a model of this config whose weights to begin with, instead of random ones. save_seconds:
+    time between saves. stop_after: leave after this many steps in all, with the state saved. Raises ValueError or
+    CheckpointError where the settings do not fit the data or the folder's state, or where the loss is no longer finite.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,9 +48,13 @@ def train(data, config, recipe, folder, *, preprocessing=None, device="cpu", sav
         raise ValueError(f"{len(kept)} training images do not fill one batch of {recipe.batch_size}: "
                          "choose a smaller batch_size or held_out")
     config = replace(config, num_classes=len(data.classes))
-    model = init(config, seed=recipe.seed, labels=data.classes, preprocessing=preprocessing).to(device)
-    state = State.of(model.params, recipe)
+    model = init(config, seed=recipe.seed, labels=data.classes, preprocessing=preprocessing)
     about = {"recipe": asdict(recipe), "images": len(data), **describe(model)}
+    if start is not None:
+        model = _begin_with(start, model)
+        about["start"] = fingerprint(model.params)
+    model = model.to(device)
+    state = State.of(model.params, recipe)
     state.restore(folder, about)
     write_hashes(data, folder)
     saved = time.monotonic()
@@ -84,6 +89,14 @@ def train(data, config, recipe, folder, *, preprocessing=None, device="cpu", sav
     trained = state.result(model)
     save(trained.to("cpu"), folder / "model.safetensors")
     return trained
+
+
+def _begin_with(start, model):
+    """The model with a copy of start's weights. Raises ValueError where the two differ in more than their weights."""
+    if (start.config, start.labels) != (model.config, model.labels):
+        raise ValueError(f"{start.name} is another model than the one to train: it has {start.config} and the classes "
+                         f"{start.labels}; give the options that it was trained with")
+    return model.with_params(tree_map(lambda a: a.astype(model.dtype), start.params))
 
 
 def _step(model, state, recipe, images, labels, rate, rng):

@@ -5,6 +5,7 @@ import hashlib
 
 from ..atomic import replacing
 from ..errors import CheckpointError
+from ..trees import flatten
 
 HASHES = "images.sha256"
 LOG = "log.csv"
@@ -30,6 +31,14 @@ def write_hashes(data, folder):
 def sha256(image):
     """The SHA-256 of an image's bytes, in hexadecimal."""
     return hashlib.sha256(image.tobytes()).hexdigest()
+
+
+def fingerprint(params):
+    """The SHA-256 of all weights, in hexadecimal."""
+    whole = hashlib.sha256()
+    for array in flatten(params).values():
+        whole.update(array.tobytes())
+    return whole.hexdigest()
 
 
 def write_log(rows, folder):

@@ -1,0 +1,144 @@
+"""From a source's tensors to params: every tensor is used once, or ignored for a reason that is told, or an error.
+
+Names first, then shapes, then numbers: nothing is unpacked before names and shapes fit a Vision Transformer.
+"""
+
+import math
+import re
+
+import numpy as np
+from tqdm import tqdm
+
+from ..config import ViTConfig
+from ..errors import CheckpointError
+from .source import first_few
+from .timm import expected_shapes
+
+OTHER_ARCHITECTURES = {
+    r"dist_token|head_dist|distillation": "DeiT's distillation token",
+    r"(^|\.)ls[12]\.|layer_scale|lambda1|\.gamma$": "LayerScale, as in DINOv2 and CaiT",
+    r"reg_token|register_tokens": "register tokens",
+    r"attn_pool|MAPHead|vision_model\.|\.probe$": "attention pooling, as in SigLIP",
+    r"[qk]_norm\.": "normalised queries and keys",
+    r"norm_pre\.": "a norm before the first layer, as in CLIP",
+    r"decoder": "a decoder, as in masked autoencoders",
+}
+NO_HEAD = "the head reads a further layer, pre_logits, which a plain ViT has not: the model ends at its representation"
+
+
+def fit_names(source, form, without_head=False):
+    """({minivit's name: (their name, …)} of the tensors that are there, {ignored name: why}). Raises CheckpointError.
+
+    The first tensor without a place is named: it tells what the architecture has beyond a plain ViT.
+    """
+    names = source.shapes
+    places = form.name_map(names)
+    ignored = {name: why for name in names for pattern, why in form.IGNORED.items() if re.match(pattern, name)}
+    before_head = [name for name in names if form.BEFORE_HEAD and re.match(form.BEFORE_HEAD, name)]
+    if before_head:
+        heads = [theirs for ours in ("head.weight", "head.bias") for theirs in places.pop(ours) if theirs in names]
+        ignored |= {name: NO_HEAD for name in [*before_head, *heads]}
+    used = {theirs for group in places.values() for theirs in group}
+    odd = [name for name in names if name not in used and name not in ignored]
+    if odd:
+        hint = next((f" ({what})" for pattern, what in OTHER_ARCHITECTURES.items() if re.search(pattern, odd[0])), "")
+        more = f"; so have {first_few(odd[1:])}" if len(odd) > 1 else ""
+        raise CheckpointError(f"{source.label} does not fit a plain ViT under {form.NAME}'s names: {odd[0]}{hint} has "
+                              f"no place{more}")
+    return {ours: group for ours, group in places.items() if any(theirs in names for theirs in group)}, ignored
+
+
+def sizes(source, form, places):
+    """What shapes tell of the config: all but heads, eps, GELU form and a grid that is not square."""
+    def shape(ours, ndim):
+        found = source.shapes.get(places[ours][0]) if ours in places else None
+        if found is None or len(found) != ndim:
+            problem = f"missing {form.name_map(source.shapes).get(ours, (ours,))[0]}" if found is None else \
+                f"{places[ours][0]} has shape {found}, expected {ndim} axes"
+            raise CheckpointError(f"{source.label} does not fit a plain ViT under {form.NAME}'s names: {problem}")
+        return found
+
+    (D,) = shape("patch_embed.proj.bias", 1)
+    fields = {"patch_size": form.patch_size(shape("patch_embed.proj.weight", 4)), "width": D,
+              "num_layers": len({ours.split(".")[1] for ours in places if ours.startswith("blocks.")}),
+              "mlp_width": shape("blocks.0.mlp.fc1.bias", 1)[0],
+              "num_classes": shape("head.bias", 1)[0] if "head.bias" in places or "head.weight" in places else 0,
+              "class_token": "cls_token" in places,
+              "pool": "mean" if "fc_norm.weight" in places else "cls",
+              "position": "learned" if "pos_embed" in places else "none"}
+    if "pos_embed" in places:
+        side = position_side(shape("pos_embed", 3)[1], fields["class_token"])
+        if side:
+            fields["image_size"] = side * fields["patch_size"]
+    return fields
+
+
+def position_side(count, class_token):
+    """The side of the square grid that `count` positions cover, with or without one for [CLS], or None."""
+    for patches in (count - class_token, count):
+        if patches > 0 and math.isqrt(patches) ** 2 == patches:
+            return math.isqrt(patches)
+    return None
+
+
+def fit_shapes(source, form, places, config, ignored):
+    """Raises CheckpointError that lists what is missing, unexpected or mis-shaped for this config."""
+    expected = expected_shapes(config)
+    known = form.name_map(source.shapes)
+    problems = [f"missing {theirs}" for ours in expected for theirs in known.get(ours, (ours,))
+                if theirs not in source.shapes]
+    problems += [f"unexpected {theirs}" for ours in places if ours not in expected for theirs in places[ours]]
+    for ours, shape in expected.items():
+        group = places.get(ours, ())
+        for theirs in group:
+            wanted = form.file_shape(ours, shape, len(group), config)
+            found = source.shapes.get(theirs, wanted)
+            # Without a position for [CLS] there is one fewer; `positions` makes up for it.
+            if found != wanted and not (ours == "pos_embed" and found == (1, config.num_patches, config.width)):
+                problems.append(f"{theirs} has shape {found}, expected {wanted}")
+    if problems:
+        raise CheckpointError(f"{source.label} does not fit a plain ViT under {form.NAME}'s names: "
+                              f"{first_few(problems)}")
+
+
+def read_params(source, form, places, config, dtype):
+    """Nested params, one tensor read at a time. Raises CheckpointError for values that are not finite."""
+    total = sum(math.prod(source.shapes[theirs]) for group in places.values() for theirs in group)
+    flat = {}
+    with tqdm(total=total * dtype.itemsize, unit="B", unit_scale=True, delay=1, leave=False, desc="weights") as bar:
+        for ours in expected_shapes(config):
+            arrays = [_read(source, theirs, dtype) for theirs in places[ours]]
+            flat[ours] = form.to_ours(ours, arrays)
+            bar.update(sum(array.nbytes for array in arrays))
+    if config.position == "learned":
+        flat["pos_embed"] = positions(flat["pos_embed"], config)
+    return nest(flat)
+
+
+def _read(source, name, dtype):
+    with np.errstate(over="ignore"):
+        array = source.read(name).astype(dtype, copy=False)
+    # The smallest and the largest are NaN where any value is.
+    if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
+        raise CheckpointError(f"{source.label}: {name} holds values that are NaN or infinite in {dtype}")
+    return array
+
+
+def positions(table, config: ViTConfig):
+    """(1, T, D) positions, with zeros for [CLS] where the file has none for it: big_vision adds them before [CLS]."""
+    if config.class_token and table.shape[1] == config.num_patches:
+        return np.concatenate([np.zeros_like(table[:, :1]), table], axis=1)
+    return table
+
+
+def nest(flat):
+    """{"blocks.0.norm1.weight": array} -> {"blocks": [{"norm1": {"weight": array}}]}: the inverse of trees.flatten."""
+    tree = {}
+    for name, array in flat.items():
+        *path, last = name.split(".")
+        branch = tree
+        for key in path:
+            branch = branch.setdefault(key, {})
+        branch[last] = array
+    tree["blocks"] = [tree["blocks"][str(i)] for i in range(len(tree["blocks"]))]
+    return tree

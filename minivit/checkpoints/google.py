@@ -1,0 +1,104 @@
+"""Google's .npz files: the original ViT, AugReg and big_vision, named as flax names its modules.
+
+Kernels are (in, out); q, k and v are three kernels (D, H, d), so the number of heads can be read from them; the patch
+kernel is (P, P, C, D), which flattens to (P²C, D) as it is. GELU is the tanh form.
+"""
+
+import re
+
+import numpy as np
+
+from ..image import Preprocessing
+from .naming import NORMS, PYTORCH_PARTS, expand
+
+NAME = "Google"
+RESAMPLE = "google"
+SIGNS = ("Transformer/encoderblock_", "Transformer/encoder_norm", "embedding/kernel")
+PREFIXES = ("params/", "opt/target/")
+IGNORED = {r"opt/state/": "the state of an optimiser, not of the model"}
+BEFORE_HEAD = r".*pre_logits/"
+
+NAMES = {
+    "cls_token": "cls",
+    "pos_embed": "Transformer/posembed_input/pos_embedding",
+    "patch_embed.proj": "embedding/",
+    "norm": "Transformer/encoder_norm/",
+    "head": "head/",
+}
+BIG_VISION_POSITIONS = "pos_embedding"
+LAYER = "Transformer/encoderblock_{i}/"
+ORIGINAL = {"attention": "MultiHeadDotProductAttention_1", "second norm": "LayerNorm_2", "mlp": "MlpBlock_3"}
+LINEN = {"attention": "MultiHeadDotProductAttention_0", "second norm": "LayerNorm_1", "mlp": "MlpBlock_0"}
+
+
+def matches(names):
+    """Whether these are Google's names."""
+    return any(sign in name for name in names for sign in SIGNS)
+
+
+def name_map(names):
+    """{minivit's name: (Google's, …)}."""
+    prefix = next((prefix for prefix in PREFIXES if any(name.startswith(prefix) for name in names)), "")
+    table = dict(NAMES)
+    if prefix + BIG_VISION_POSITIONS in names:
+        table["pos_embed"] = BIG_VISION_POSITIONS
+    layer = _layer(LINEN if any("/MlpBlock_0/" in name for name in names) else ORIGINAL)
+    return expand({ours: prefix + theirs for ours, theirs in table.items()},
+                  {ours: tuple(prefix + t for t in theirs) if isinstance(theirs, tuple) else prefix + theirs
+                   for ours, theirs in layer.items()},
+                  re.escape(prefix) + r"Transformer/encoderblock_(\d+)/", names, _parts)
+
+
+def _layer(numbered):
+    attention = LAYER + numbered["attention"]
+    return {
+        "norm1": LAYER + "LayerNorm_0/",
+        "attn.qkv": tuple(f"{attention}/{part}/" for part in ("query", "key", "value")),
+        "attn.proj": f"{attention}/out/",
+        "norm2": LAYER + numbered["second norm"] + "/",
+        "mlp.fc1": LAYER + numbered["mlp"] + "/Dense_0/",
+        "mlp.fc2": LAYER + numbered["mlp"] + "/Dense_1/",
+    }
+
+
+def _parts(module):
+    return {"weight": "scale", "bias": "bias"} if module in NORMS else {**PYTORCH_PARTS, "weight": "kernel"}
+
+
+def settings(source, sizes):
+    """What the convention says where the file does not: (fields of ViTConfig, Preprocessing, labels)."""
+    fields = {"layer_norm_eps": 1e-6, "gelu": "tanh"}
+    query = next((shape for name, shape in source.shapes.items() if name.endswith("/query/kernel")), ())
+    if len(query) == 3:
+        fields["num_heads"] = query[1]
+    return fields, Preprocessing(resize="stretch", interpolation="bilinear"), None
+
+
+def file_shape(name, shape, parts, config):
+    """The shape in the file of minivit's `name`, of `shape` under timm's names."""
+    D, H = config.width, config.num_heads
+    if name == "patch_embed.proj.weight":
+        return tuple(shape[i] for i in (2, 3, 1, 0))
+    if name.endswith("attn.qkv.weight"):
+        return (D, H, D // H)
+    if name.endswith("attn.qkv.bias"):
+        return (H, D // H)
+    if name.endswith("attn.proj.weight"):
+        return (H, D // H, D)
+    return shape[::-1] if len(shape) == 2 else shape
+
+
+def to_ours(name, arrays):
+    """minivit's array from the file's: kernels are (in, out) already, heads are merged by a reshape."""
+    if name == "patch_embed.proj.weight" or name.endswith("attn.proj.weight"):
+        return arrays[0].reshape(-1, arrays[0].shape[-1])                       # (P²C, D), (D, D)
+    if name.endswith("attn.qkv.weight"):
+        return np.concatenate([a.reshape(len(a), -1) for a in arrays], axis=1)  # (D, 3D)
+    if name.endswith("attn.qkv.bias"):
+        return np.concatenate([a.reshape(-1) for a in arrays])                  # (3D,)
+    return arrays[0]
+
+
+def patch_size(shape):
+    """P from the shape of the patch kernel."""
+    return shape[0]

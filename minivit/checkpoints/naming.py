@@ -1,0 +1,34 @@
+"""From a format's table of names to one name, or three, for each of minivit's tensors.
+
+A table has a row a module: {minivit's (timm's) name: theirs}, with the separator that theirs puts before the last part.
+{i} is the layer; a tuple holds q, k and v where they are apart.
+"""
+
+import re
+
+BARE = ("cls_token", "pos_embed")
+NORMS = ("norm", "norm1", "norm2", "fc_norm")
+PYTORCH_PARTS = {"weight": "weight", "bias": "bias"}
+
+
+def expand(table, layer_table, layer_pattern, names, parts=lambda module: PYTORCH_PARTS):
+    """{minivit's name: (their name, …)} of every tensor that a model in this format may have.
+
+    layer_pattern: a regular expression whose group is a layer's number. parts: module -> {"weight": …, "bias": …} in
+    their words. Layers are counted, not believed: a name that says blocks.999999 does not make a million layers.
+    """
+    layers = len({match[1] for name in names if (match := re.match(layer_pattern, name))})
+    rows = dict(table)
+    for i in range(layers):
+        rows |= {f"blocks.{i}.{module}": theirs for module, theirs in layer_table.items()}
+    places = {}
+    for module, theirs in rows.items():
+        theirs = theirs if isinstance(theirs, tuple) else (theirs,)
+        i = module.split(".")[1] if module.startswith("blocks.") else ""
+        stems = tuple(stem.replace("{i}", i) for stem in theirs)
+        if module in BARE:
+            places[module] = stems
+        else:
+            for part, their_part in parts(module.split(".")[-1]).items():
+                places[f"{module}.{part}"] = tuple(stem + their_part for stem in stems)
+    return places

@@ -1,0 +1,171 @@
+"""The notebooks as files: executed, of bearable size, exercises solved, and their outputs really compared.
+
+Whether the outputs are right is nbval's part (`make test-notebooks`); here is whether nbval would notice.
+"""
+
+import base64
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+SANITIZER = FOLDER / "nbval_sanitize.cfg"
+LARGEST_FIGURE, LARGEST_FOLDER = 150_000, 10_000_000
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells(path, kind="code"):
+    return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == kind]
+
+
+def printed(cell):
+    """What a cell prints, less its error stream."""
+    return "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stdout")
+
+
+def is_ignored(cell):
+    """Whether nbval is told to skip the comparison of a cell."""
+    return "NBVAL_IGNORE_OUTPUT" in cell.source or "nbval-ignore-output" in cell.metadata.get("tags", [])
+
+
+def test_there_are_notebooks():
+    assert [path.stem for path in NOTEBOOKS[:5]] == ["00_tour", "01_receptive_field", "02_patches", "03_cls_token",
+                                                     "04_positions"]
+
+
+@each_notebook
+def test_executed_from_top_to_bottom_without_errors(path):
+    code = cells(path)
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    for cell in code:
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", output.text
+
+
+@each_notebook
+def test_figures_are_small_enough(path):
+    for cell in cells(path):
+        for output in cell.outputs:
+            size = len(base64.b64decode(output.get("data", {}).get("image/png", "")))
+            assert size <= LARGEST_FIGURE, f"{size:,} bytes are drawn by {cell.source}"
+
+
+def test_the_folder_is_small_enough():
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= LARGEST_FOLDER
+
+
+@each_notebook
+def test_each_exercise_has_a_hidden_solution_with_a_check(path):
+    all_cells = nbformat.read(path, 4).cells
+    exercises = [i for i, cell in enumerate(all_cells)
+                 if cell.cell_type == "markdown" and re.search(r"^### Exercise \d", cell.source, re.MULTILINE)]
+    assert 2 <= len(exercises) <= 4
+    for start, end in zip(exercises, exercises[1:] + [len(all_cells)]):
+        solutions = [cell for cell in all_cells[start:end] if "hide-cell" in cell.metadata.get("tags", [])]
+        assert len(solutions) == 1, all_cells[start].source
+        assert solutions[0].metadata.jupyter.source_hidden is True
+        assert re.search(r"assert |print\(|report\(", solutions[0].source), all_cells[start].source
+        assert printed(solutions[0]), "a solution prints its verdict"
+
+
+@each_notebook
+def test_reads_like_a_chapter(path):
+    text = [cell.source for cell in cells(path, "markdown")]
+    assert text[0].startswith(f"# {path.stem[:2]} · ") and "**Question.**" in text[0]
+    assert text[-1].lstrip().startswith("## Where to go next")
+    assert any("show_source" in cell.source for cell in cells(path)), "the package's own code, from its source"
+
+
+@each_notebook
+def test_links_lead_somewhere(path):
+    text = "\n".join(cell.source for cell in cells(path, "markdown"))
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        if not target.startswith("http"):
+            assert (FOLDER / target).exists(), target
+
+
+@each_notebook
+def test_says_nothing_of_the_machine_it_ran_on(path):
+    notebook = nbformat.read(path, 4)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert set(notebook.metadata) <= {"kernelspec", "language_info"}
+    assert not re.search(r"/(tmp|home|work|root|usr)/", path.read_text(encoding="utf-8"))
+
+
+@each_notebook
+def test_only_times_and_memory_are_not_compared(path):
+    for cell in cells(path):
+        if is_ignored(cell):
+            assert re.search(r"\d ?(ns|µs|ms|s|minutes|[kMG]i?B)\b", printed(cell)), cell.source
+
+
+def tampered(text):
+    """The text with the last digit of one number changed, or None if nothing in it is a number.
+
+    The number in the middle is taken, from those that are not glued to letters.
+    """
+    numbers = list(re.finditer(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])", text))
+    if not numbers:
+        return None
+    place = numbers[len(numbers) // 2].end() - 1
+    return text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1:]
+
+
+def stored(text, claimed):
+    """A cell that prints `text`, and whose stored output claims that it printed `claimed`."""
+    cell = new_code_cell(f"print({text!r}, end='')", execution_count=1)
+    cell.outputs = [new_output("stream", name="stdout", text=claimed)]
+    return cell
+
+
+def test_nbval_sees_one_changed_number_in_each_notebook(tmp_path):
+    """One kernel prints what each notebook printed; nbval compares it with that text, and with it changed."""
+    honest, changed = new_notebook(), new_notebook()
+    for path in NOTEBOOKS:
+        texts = [printed(cell) for cell in cells(path) if not is_ignored(cell)]
+        text = next((text for text in texts if tampered(text) and not text.startswith("# minivit")), None)
+        assert text, f"{path.name} prints no number that is compared"
+        honest.cells.append(stored(text, text))
+        changed.cells.append(stored(text, tampered(text)))
+    for name, notebook in (("honest", honest), ("changed", changed)):
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env",
+               "--nbval-sanitize-with", str(SANITIZER), str(tmp_path)]
+    report = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout
+    assert f"{len(NOTEBOOKS)} failed, {len(NOTEBOOKS)} passed" in report, report[-3000:]
+    assert len(re.findall(r"^FAILED .*changed\.ipynb::", report, re.MULTILINE)) == len(NOTEBOOKS), report[-3000:]
+
+
+def sanitized(text):
+    """The text as nbval compares it."""
+    parts = re.findall(r"^regex: (.*)\nreplace: (.*)$", SANITIZER.read_text(encoding="utf-8"), re.MULTILINE)
+    for pattern, replacement in parts:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+@pytest.mark.parametrize("text", ["<object at 0x7f3a5c0d1e20>", "/home/you/minivit/notebooks", "1.25 s", "310 ms"])
+def test_the_sanitizer_takes_addresses_paths_and_times(text):
+    assert not re.search(r"\d|you", sanitized(text))
+
+
+@pytest.mark.parametrize("text", ["0.125", "65 tokens", "1/2 + 3/4", "minivit/vit.py", "docs/derivations/mlp.md",
+                                  "[-0.1  0.25]", "3 samples", "12 seen", "86,567,656", "1e-12", "4 × 4", "5 MiB"])
+def test_the_sanitizer_leaves_everything_else(text):
+    assert sanitized(text) == text
+
+
+@each_notebook
+def test_the_table_of_contents_has_a_line_and_a_small_picture(path):
+    contents = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert f"]({path.name})" in contents and f'src="pictures/{path.stem}.png"' in contents
+    assert 0 < (FOLDER / "pictures" / f"{path.stem}.png").stat().st_size <= LARGEST_FIGURE

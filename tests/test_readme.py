@@ -1,0 +1,43 @@
+"""The README's REPL examples give what it shows, and its table names every section of the lesson once."""
+
+import doctest
+import re
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+@pytest.mark.parametrize("block", range(len(BLOCKS)))
+def test_examples_give_what_the_readme_shows(block, monkeypatch):
+    matplotlib.use("Agg")
+    monkeypatch.chdir(ROOT)
+    test = doctest.DocTestParser().get_doctest("\n".join(BLOCKS[:block] + [BLOCKS[block]]), {}, "README", None, 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    report = []
+    runner.run(test, out=report.append)
+    assert test.examples
+    assert runner.failures == 0, "".join(report)
+
+
+def test_there_are_examples():
+    assert len(BLOCKS) >= 2
+
+
+def test_the_table_has_every_section_of_the_lesson():
+    rows = re.findall(r"^\| (\d+|–) \|.*?\]\(minivit/([^)]+)\) \| \[.*?\]\(notebooks/([^)]+)\) \|$", README, re.M)
+    assert [number for number, _, _ in rows if number != "–"] == [str(n) for n in range(18)]
+    for _, module, notebook in rows:
+        assert (ROOT / "minivit" / module).exists(), module
+        assert (ROOT / "notebooks" / notebook).exists(), notebook
+
+
+def test_every_relative_link_leads_somewhere():
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if not link.startswith("http")]
+    assert len(links) > 40
+    for link in links:
+        assert (ROOT / link).exists(), link
