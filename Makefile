@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PARITY := .venv-parity/bin
 
-.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env gpu bench clean
+.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env big gpu clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
@@ -40,6 +40,9 @@ parity: .venv-parity/.done  ## live against torch, timm, torchvision, transforme
 	$(PARITY)/python -m pytest -q -m parity tests/parity
 
 parity-env: .venv-parity/.done
+
+big: .venv/.core  ## load and run B/16 to G/14 (7.4 GB) from files: peak memory and seconds
+	$(BIN)/python benchmarks/big_models.py
 
 gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the GPU's tests and table
 	$(PYTHON) -m pytest -q -m gpu tests/gpu

@@ -12,7 +12,7 @@ COMMANDS = ("predict", "trace", "explain", "compare", "train", "evaluate", "vari
 
 
 def main(arguments=None):
-    """Run `minivit`. Returns the exit status: 0, 2 for a mistake in the input, 130 after Ctrl-C."""
+    """Run `minivit`. Returns the exit status: a command's own, 2 for a mistake in the input, 130 after Ctrl-C."""
     blas_kernel.choose()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")        # a terminal without √ or ₚ, as on Windows, shows "?" there

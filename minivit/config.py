@@ -4,6 +4,7 @@ Sources: ViT paper (arXiv 2010.11929) table 1 for B, L, H; DeiT (2012.12877) tab
 (2106.04560) table 2 for g "giant" and G "gigantic", which in that paper have no [CLS] but keep it here.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 
@@ -43,7 +44,7 @@ class ViTConfig:
         if self.width % self.num_heads:
             raise ValueError(f"num_heads must divide the width: {self.width} channels do not split "
                              f"into {self.num_heads} heads")
-        if not self.layer_norm_eps > 0:
+        if not 0 < self.layer_norm_eps < math.inf:
             raise ValueError(f"layer_norm_eps is a small positive number, found {self.layer_norm_eps!r}")
         if self.pool == "cls" and not self.class_token:
             raise ValueError('pool "cls" reads the [CLS] token: set class_token=True, or pool="mean"')

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from .config import as_config
+from .head import norm_name
 from .model import VisionTransformer, as_dtype
 from .trees import tree_map
 
@@ -50,7 +51,7 @@ def random_params(config, rng):
     params["blocks"] = [{"norm1": norm(), "attn": {"qkv": linear(D, 3 * D, parts=3), "proj": linear(D, D)},
                          "norm2": norm(), "mlp": {"fc1": linear(D, M), "fc2": linear(M, D)}}
                         for _ in range(config.num_layers)]
-    params["norm" if config.pool == "cls" else "fc_norm"] = norm()
+    params[norm_name(config.pool)] = norm()
     if K:
         params["head"] = {"weight": normal(D, K), "bias": np.zeros(K, np.float32)}
     return params

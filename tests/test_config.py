@@ -100,6 +100,8 @@ def test_non_square_images_have_a_grid_of_rows_and_columns():
     ({"position": "rope"}, "position is one of learned, sincos2d, none"),
     ({"gelu": "relu"}, "gelu is one of erf, tanh"),
     ({"layer_norm_eps": 0.0}, "layer_norm_eps is a small positive number"),
+    ({"layer_norm_eps": float("inf")}, "layer_norm_eps is a small positive number, found inf"),
+    ({"layer_norm_eps": float("nan")}, "layer_norm_eps is a small positive number, found nan"),
     ({"class_token": False}, r"reads the \[CLS\] token"),
 ])
 def test_parts_that_do_not_fit_are_an_error(changes, message):

@@ -5,9 +5,9 @@ Names first, then shapes, then numbers: nothing is unpacked before names and sha
 
 import math
 import re
+from contextlib import contextmanager
 
 import numpy as np
-from tqdm import tqdm
 
 from ..config import ViTConfig
 from ..errors import CheckpointError
@@ -23,6 +23,7 @@ OTHER_ARCHITECTURES = {
     r"norm_pre\.": "a norm before the first layer, as in CLIP",
     r"decoder": "a decoder, as in masked autoencoders",
 }
+LARGE = 64 << 20           # bytes of weights from which reading takes long enough to show how far it is
 NO_HEAD = "the head reads a further layer, pre_logits, which a plain ViT has not: the model ends at its representation"
 
 
@@ -105,14 +106,25 @@ def read_params(source, form, places, config, dtype):
     """Nested params, one tensor read at a time. Raises CheckpointError for values that are not finite."""
     total = sum(math.prod(source.shapes[theirs]) for group in places.values() for theirs in group)
     flat = {}
-    with tqdm(total=total * dtype.itemsize, unit="B", unit_scale=True, delay=1, leave=False, desc="weights") as bar:
+    with _progress(total * dtype.itemsize) as advance:
         for ours in expected_shapes(config):
             arrays = [_read(source, theirs, dtype) for theirs in places[ours]]
             flat[ours] = form.to_ours(ours, arrays)
-            bar.update(sum(array.nbytes for array in arrays))
+            advance(sum(array.nbytes for array in arrays))
     if config.position == "learned":
         flat["pos_embed"] = positions(flat["pos_embed"], config)
     return nest(flat)
+
+
+@contextmanager
+def _progress(total):
+    """A function to call with the bytes of each tensor read; it moves a bar where there are LARGE bytes in all."""
+    if total < LARGE:
+        yield lambda count: None        # importing tqdm takes longer than reading a small file
+        return
+    from tqdm import tqdm
+    with tqdm(total=total, unit="B", unit_scale=True, delay=1, leave=False, desc="weights") as bar:
+        yield bar.update
 
 
 def _read(source, name, dtype):

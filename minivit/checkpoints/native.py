@@ -34,10 +34,19 @@ def save(model, path, dtype=None):
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"minivit saves .safetensors files, found the name {path.name!r}")
-    if dtype is not None and np.dtype(dtype) not in (np.float16, np.float32, np.float64):
-        raise ValueError(f"a file holds float16, float32 or float64, found {dtype!r}")
+    if dtype is not None:
+        _check_dtype(dtype)
     tensors = {name: np.ascontiguousarray(a, dtype=dtype) for name, a in state_dict(model).items()}
     write_tensors(path, tensors, {KEY: json.dumps(describe(model))})
+
+
+def _check_dtype(dtype):
+    try:
+        known = np.dtype(dtype) in (np.float16, np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"a file holds float16, float32 or float64, found {dtype!r}")
 
 
 def write_tensors(path, tensors, metadata):

@@ -8,9 +8,10 @@ import numpy as np
 
 from ..backend import to_device
 from ..errors import CheckpointError
+from ..head import norm_name
 from ..image import FILTERS, Preprocessing
 from ..trees import flatten
-from .naming import expand
+from .naming import BARE, expand
 
 NAME = "timm"
 RESAMPLE = "timm"
@@ -20,7 +21,7 @@ BEFORE_HEAD = r"pre_logits\."
 
 SECTIONS = ("cls_token", "pos_embed", "patch_embed.proj", "norm", "fc_norm", "head")
 LAYER_SECTIONS = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
-NAMES = {name: name if name in ("cls_token", "pos_embed") else f"{name}." for name in SECTIONS}
+NAMES = {name: name if name in BARE else f"{name}." for name in SECTIONS}
 LAYER = {name: f"blocks.{{i}}.{name}." for name in LAYER_SECTIONS}
 
 
@@ -123,7 +124,7 @@ def expected_shapes(config):
                  "attn.proj.weight": (D, D), "attn.proj.bias": (D,), "norm2.weight": (D,), "norm2.bias": (D,),
                  "mlp.fc1.weight": (M, D), "mlp.fc1.bias": (M,), "mlp.fc2.weight": (D, M), "mlp.fc2.bias": (D,)}
         shapes |= {f"blocks.{i}.{name}": shape for name, shape in layer.items()}
-    norm = "norm" if config.pool == "cls" else "fc_norm"
+    norm = norm_name(config.pool)
     shapes |= {f"{norm}.weight": (D,), f"{norm}.bias": (D,)}
     if K:
         shapes |= {"head.weight": (K, D), "head.bias": (K,)}

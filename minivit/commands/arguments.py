@@ -12,9 +12,10 @@ def new_command(commands, name, run, summary, description, example):
 
 
 def add_model(parser):
-    """--model, a packaged model's name or a file."""
-    parser.add_argument("--model", metavar="NAME|FILE",
-                        help="a packaged model's name, or a .safetensors file (the packaged model, cifar10)")
+    """--model, a packaged model's name, a file or a folder."""
+    parser.add_argument("--model", metavar="NAME|PATH",
+                        help="a packaged model's name, or any file or folder of weights that minivit.load reads "
+                             "(the packaged model, cifar10)")
 
 
 def add_device(parser):

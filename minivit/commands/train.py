@@ -44,7 +44,7 @@ def add_to(commands):
                                         ("mlp-width", "M", 512, "hidden width of the MLP")):
         model.add_argument(f"--{name}", type=positive, default=default, metavar=letter, help=f"{text} (%(default)s)")
 
-    model.add_argument("--start", metavar="NAME|FILE", help="begin with the weights of this model (random weights)")
+    model.add_argument("--start", metavar="NAME|PATH", help="begin with the weights of this model (random weights)")
 
     recipe = parser.add_argument_group("recipe")
     for name, kind, text in (
@@ -82,8 +82,8 @@ def run(options):
     config = ViTConfig(patch_size=options.patch_size, width=options.width, num_layers=options.layers,
                        mlp_width=options.mlp_width, num_heads=options.heads, image_size=options.image_size)
     preprocessing = Preprocessing(crop_fraction=1.0)
+    start = load(options.start) if options.start else None              # a mistake in it is told before the long read
     data = read_labelled_images(options.data, options.split, config.height_width, preprocessing)
-    start = load(options.start) if options.start else None
     try:
         train(data, config, recipe, options.out, start=start, preprocessing=preprocessing, device=options.device,
               save_seconds=options.save_seconds, curve=options.curve)

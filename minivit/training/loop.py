@@ -52,7 +52,7 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
     about = {"recipe": asdict(recipe), "images": len(data), **describe(model)}
     if start is not None:
         model = _begin_with(start, model)
-        about["start"] = fingerprint(model.params)
+    about["start"] = None if start is None else fingerprint(model.params)
     model = model.to(device)
     state = State.of(model.params, recipe)
     state.restore(folder, about)
@@ -92,10 +92,12 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
 
 
 def _begin_with(start, model):
-    """The model with a copy of start's weights. Raises ValueError where the two differ in more than their weights."""
-    if (start.config, start.labels) != (model.config, model.labels):
-        raise ValueError(f"{start.name} is another model than the one to train: it has {start.config} and the classes "
-                         f"{start.labels}; give the options that it was trained with")
+    """The model with a copy of start's weights. Raises ValueError where their configs or classes differ."""
+    theirs, ours = ({**asdict(m.config), "classes": m.labels} for m in (start, model))
+    odd = next((name for name in ours if theirs[name] != ours[name]), None)
+    if odd:
+        raise ValueError(f"{start.name or 'the start'} does not fit the model to train: its {odd} is {theirs[odd]!r}, "
+                         f"expected {ours[odd]!r}; give the options that it was trained with")
     return model.with_params(tree_map(lambda a: a.astype(model.dtype), start.params))
 
 
