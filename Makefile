@@ -34,7 +34,8 @@ notebooks: .venv/.test  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
 run-notebooks: .venv/.test  ## run all notebooks again and store their outputs
-	OPENBLAS_NUM_THREADS=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python notebooks/run.py
+	$(BIN)/python notebooks/make_pictures.py
 
 parity: .venv-parity/.done  ## live against torch, timm, torchvision, transformers and flax, at full B/16 size
 	$(PARITY)/python -m pytest -q -m parity tests/parity

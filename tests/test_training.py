@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from toy_data import SHORT, TINY, colours, write_folder
 
 import minivit
-from minivit import loss
+from minivit import cli, loss
 from minivit.training import augmentation, loop, record
 from minivit.training.evaluation import confusion, evaluate
 from minivit.training.loop import train
@@ -323,6 +323,79 @@ def test_progress_shows_loss_accuracy_and_speed(tmp_path, capsys):
     assert told.out == ""
     for part in ("epoch 3/3", "4/4", "loss 0.", "accuracy ", "images/s"):
         assert part in told.err
+
+
+# A start from given weights.
+
+FAINT = replace(SHORT, peak_rate=1e-9, weight_decay=0)
+
+
+@pytest.fixture
+def start():
+    """A model of the runs' config and classes, with other weights than the recipe's seed draws."""
+    return minivit.init(TINY, seed=11, labels=["blue", "red"], dtype="float64")
+
+
+def distance(model, other):
+    a, b = (np.concatenate([leaf.ravel() for leaf in minivit.trees.flatten(m.params).values()]) for m in (model, other))
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+def test_a_run_starts_from_the_weights_given(tmp_path, start):
+    found = run(tmp_path / "start", FAINT, start=start)
+    assert 0 < distance(found, start) < 1e-6 and found.dtype == np.float32
+    assert distance(run(tmp_path / "random", FAINT), start) > 0.1
+    averaged = run(tmp_path / "averaged", replace(FAINT, average=0.9), start=start)
+    assert distance(averaged, start) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_start_is_not_changed(tmp_path, start, dtype):
+    start = start.astype(dtype)
+    before = minivit.trees.tree_map(np.copy, start.params)
+    assert distance(run(tmp_path, start=start), start) > 1e-3
+    minivit.trees.tree_map(np.testing.assert_array_equal, start.params, before)
+
+
+def test_a_stopped_run_with_a_start_goes_on(tmp_path, start):
+    run(tmp_path / "whole", start=start)
+    run(tmp_path / "stopped", start=start, stop_after=5)
+    run(tmp_path / "stopped", start=start)
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("first, then", [("start", "other"), ("start", None), (None, "start")])
+def test_going_on_with_another_start(tmp_path, start, first, then):
+    starts = {"start": start, "other": minivit.init(TINY, seed=12, labels=start.labels), None: None}
+    run(tmp_path, start=starts[first], stop_after=2)
+    message = refused(minivit.CheckpointError, tmp_path, start=starts[then])
+    assert "belongs to another run, with start" in message
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"width": 32}, "its width is 32, expected 16"), ({"layer_norm_eps": 1e-5}, "its layer_norm_eps is 1e-05"),
+    ({"labels": ["red", "blue"]}, r"its classes is \['red', 'blue'\], expected \['blue', 'red'\]"),
+    ({"labels": None}, "its classes is None"),
+])
+def test_a_start_that_does_not_fit(tmp_path, changes, said):
+    start = minivit.init(TINY, seed=1, **{"labels": ["blue", "red"], **changes})
+    with pytest.raises(ValueError, match=said) as caught:
+        run(tmp_path, start=start)
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_the_command_starts_from_a_file(tmp_path, start, capsys):
+    write_folder(colours(), tmp_path / "data")
+    minivit.save(start, tmp_path / "start.safetensors")
+    command = ["train", str(tmp_path / "data"), "--image-size", "8", "--width", "16", "--layers", "1", "--heads", "2",
+               "--mlp-width", "32", "--epochs", "1", "--batch-size", "16", "--held-out", "16", "--peak-rate", "1e-9",
+               "--weight-decay", "0", "--out", str(tmp_path / "run"), "--start"]
+    assert cli.main([*command, str(tmp_path / "start.safetensors")]) == 0
+    assert distance(minivit.load(tmp_path / "run" / "model.safetensors"), start) < 1e-6
+    capsys.readouterr()
+    assert cli.main([*command, "nonsense"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("minivit: no file nonsense") and told.count("\n") == 1
 
 
 # Bad input.

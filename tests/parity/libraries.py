@@ -1,9 +1,7 @@
 """The Vision Transformers of timm, transformers, torchvision and flax, of any size, with peaked random weights."""
 
 import numpy as np
-import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 try:
     # torchvision's wheel wants its compiled operators declared before it is imported on a machine without them.
