@@ -118,7 +118,7 @@ def compare(model, reference, image=None, gradients=False):
         theirs = _module_steps(other, x, dy, model)
     rows, tolerance = _rows(ours, theirs)
     if not rows:
-        raise ValueError(f"{label} holds none of the trace's steps: it has {', '.join(list(theirs)[:5])}; "
+        raise ValueError(f"{label} holds none of the trace's steps: it has {', '.join(list(theirs)[:5]) or 'none'}; "
                          "minivit trace -o FILE.npz writes their names")
     unused = [name for name in theirs if name not in ours and name != "dlogits"] if arrays is not None else []
     comparison = Comparison(model.name or "the model", label, rows, tolerance, unused=unused)

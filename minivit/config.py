@@ -107,7 +107,7 @@ def as_config(variant_or_config, **changes):
     """A ViTConfig from a variant's name or a config, with changes. Raises ValueError for an unknown name or field."""
     if isinstance(variant_or_config, ViTConfig):
         config = variant_or_config
-    elif variant_or_config in VARIANTS:
+    elif isinstance(variant_or_config, str) and variant_or_config in VARIANTS:
         config = VARIANTS[variant_or_config]
     else:
         raise ValueError(f"unknown variant {variant_or_config!r}: choose one of {', '.join(VARIANTS)}, "

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def forward(image, model=None):
     image: a path, a PIL image, an array (H, W), (H, W, 3 or 4) or (B, H, W, 3), uint8 or float in [0, 1], or a list of
     these; a list or 4-D array is a batch. model: a VisionTransformer, the packaged one by default. Raises ImageError.
     """
-    model = model or packaged_model()
+    model = _checked(model)
     x = model.prepare(image)
     return Prediction(model, x, model(x), is_batch(image))
 
@@ -27,7 +28,8 @@ def backward(image, label, model=None):
 
     label: a class by number or by name; for a batch a list of them, or probabilities (B, K). Raises ValueError.
     """
-    model = model or packaged_model()
+    model = _checked(model)
+    _needs_head(model)
     x = model.prepare(image)
     labels = to_device(_class_numbers(label, model, len(x)), model.device)
     logits, cache = model.forward(x)
@@ -59,7 +61,7 @@ class Prediction:
     @cached_property
     def probabilities(self):
         """softmax(logits): (K,), or (B, K) for a batch. Raises ValueError for a model without head."""
-        self._needs_head()
+        _needs_head(self.model)
         p, _ = softmax.forward(self._logits)
         return p if self._batched else p[0]
 
@@ -75,7 +77,9 @@ class Prediction:
         return maps if self._batched else [a[0] for a in maps]
 
     def top(self, count=5):
-        """[(label, probability), …] of the likeliest classes; a list of these for a batch."""
+        """[(label, probability), …] of the likeliest classes; a list of these for a batch. Raises ValueError."""
+        if count < 1:
+            raise ValueError(f"top gives one class or more, found the count {count}")
         p = to_device(self.probabilities, "cpu")
         labels = self.model.labels or [f"class {k}" for k in range(p.shape[-1])]
         best = np.argsort(-np.atleast_2d(p), axis=-1, kind="stable")[:, :count]             # (B, count)
@@ -112,10 +116,6 @@ class Prediction:
             lines += [f"image {i}"] * self._batched + [f"  {p:6.1%}  {label}" for label, p in answer]
         return "\n".join(lines)
 
-    def _needs_head(self):
-        if not self.model.config.num_classes:
-            raise ValueError("the model has no head, so no classes: logits holds its representation instead")
-
 
 @cache
 def packaged_model():
@@ -124,15 +124,27 @@ def packaged_model():
     return load()
 
 
+def _checked(model):
+    """The model, or the packaged one for None. Raises ValueError for a name or a path."""
+    if isinstance(model, (str, Path)):
+        raise ValueError(f"model is a VisionTransformer, found {model!r}: minivit.load or minivit.init makes one")
+    return model or packaged_model()
+
+
+def _needs_head(model):
+    if not model.config.num_classes:
+        raise ValueError("the model has no head, so no classes: logits holds its representation instead")
+
+
 def _class_numbers(label, model, B):
     """Labels as an array (B,) of class numbers, or (B, K) of probabilities; names are looked up. Raises ValueError."""
     many = list(label) if isinstance(label, (list, tuple)) or getattr(label, "ndim", 0) else [label]
     if any(isinstance(one, str) for one in many):
         known = model.labels or []
-        unknown = [one for one in many if one not in known]
+        unknown = [one for one in many if isinstance(one, str) and one not in known]
         if unknown:
             raise ValueError(f"the model has no class {unknown[0]!r}: it knows {', '.join(known) or 'no names'}")
-        many = [known.index(one) for one in many]
+        many = [known.index(one) if isinstance(one, str) else one for one in many]
     labels = np.asarray(many)
     if len(labels) != B:
         raise ValueError(f"{B} image(s) need {B} label(s), found {len(labels)}")

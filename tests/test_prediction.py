@@ -86,7 +86,7 @@ def test_a_model_without_head(photos):
     model = minivit.init(CONFIG, num_classes=0)
     p = minivit.forward(photos, model)
     assert p.logits.shape == (3, 8) and "no head" in repr(p)
-    for call in (p.top, lambda: p.probabilities):
+    for call in (p.top, lambda: p.probabilities, lambda: minivit.backward(photos[0], 0, model)):
         with pytest.raises(ValueError, match="no head"):
             call()
 
@@ -96,14 +96,24 @@ def test_without_labels_classes_have_numbers(photos):
     assert sorted(label for label, _ in top) == ["class 0", "class 1", "class 2"]
 
 
+def test_a_model_is_not_its_name_and_top_is_a_count(model, photos):
+    for call in (minivit.forward, lambda image, name: minivit.backward(image, 0, name)):
+        with pytest.raises(ValueError, match=r"found 'B/16': minivit\.load or minivit.init makes one"):
+            call(photos[0], "B/16")
+    for count in (0, -1):
+        with pytest.raises(ValueError, match="one class or more"):
+            minivit.forward(photos[0], model).top(count)
+
+
 def test_the_packaged_model_is_the_default():
     p = minivit.forward(samples.CAT)
+    assert p.top(1)[0][0] == "cat"
     assert set(label for label, _ in p.top(10)) == set(samples.CLASSES)
     assert "cifar10" in repr(p)
     images, labels = samples.cifar10_test()
     assert images.shape == (100, 32, 32, 3) and (np.bincount(labels) == 10).all()
     found = minivit.forward(images).probabilities.argmax(axis=1)
-    assert (found == labels).mean() > 0.2                   # twice what chance gives
+    assert (found == labels).mean() > 0.55                  # 66.9 % of all 10,000; the deviation of 100 is 5 %
 
 
 def test_backward_agrees_with_finite_differences(model, photos):
@@ -133,6 +143,8 @@ def test_labels_by_number_name_and_probability(model, photos):
         g = minivit.backward(photos[0], label, model)
         assert g.loss == by_name.loss
         np.testing.assert_array_equal(g.image, by_name.image)
+    mixed = minivit.backward(photos[:2], ["dog", 2], model)
+    assert mixed.loss == minivit.backward(photos[:2], [1, 2], model).loss
     p = softmax.forward(minivit.forward(photos[0], model).logits[None])[0]
     assert by_name.loss == pytest.approx(-np.log(p[0, 1]))
     g = minivit.backward(photos[0], p, model)                        # at its own answer the loss's gradient is zero

@@ -42,10 +42,11 @@ def fit_names(source, form, without_head=False):
     used = {theirs for group in places.values() for theirs in group}
     odd = [name for name in names if name not in used and name not in ignored]
     if odd:
-        hint = next((f" ({what})" for pattern, what in OTHER_ARCHITECTURES.items() if re.search(pattern, odd[0])), "")
+        known = (what for name in odd for pattern, what in OTHER_ARCHITECTURES.items() if re.search(pattern, name))
+        hint = f": a plain ViT has no such thing as {what}" if (what := next(known, None)) else ""
         more = f"; so have {first_few(odd[1:])}" if len(odd) > 1 else ""
-        raise CheckpointError(f"{source.label} does not fit a plain ViT under {form.NAME}'s names: {odd[0]}{hint} has "
-                              f"no place{more}")
+        raise CheckpointError(f"{source.label} does not fit a plain ViT under {form.NAME}'s names: {odd[0]} has no "
+                              f"place{more}{hint}")
     return {ours: group for ours, group in places.items() if any(theirs in names for theirs in group)}, ignored
 
 

@@ -90,7 +90,8 @@ def _labels(names, source, split):
     classes = sorted(set(labels.values()))
     if len(classes) < 2:
         tops = sorted({PurePosixPath(name).parts[0] for name in names})
-        raise ImageError(f"{source} has {len(labels)} images in {len(classes)} classes under {split or 'its top'!r}: "
+        place = f"under {split!r}" if split else "at its top"
+        raise ImageError(f"{source} has {len(labels)} images in {len(classes)} classes {place}: "
                          "expected <split>/<class>/<image> with at least two classes; "
                          f"it holds {', '.join(tops[:5]) or 'nothing'}{' …' if len(tops) > 5 else ''}")
     if not split and set(classes) <= SPLITS:

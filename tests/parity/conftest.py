@@ -7,7 +7,7 @@ ROWS = []
 
 
 def pytest_ignore_collect(config):
-    """Torch is imported plainly here: without it `make parity` fails, and `make test`, which has none, looks elsewhere."""
+    """Torch is imported plainly: `make parity` fails without it; `make test`, which may lack it, skips the files."""
     return True if "not parity" in config.option.markexpr else None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import minivit
 
@@ -19,8 +20,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "fuzz"))
 import damage
 from checkpoint_files import FORMATS, small_model
 from test_bombs import LOAD, RunsCode
-
-torch = pytest.importorskip("torch")
 
 pytestmark = pytest.mark.parity
 EACH = 60
