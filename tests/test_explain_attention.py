@@ -12,6 +12,7 @@ from minivit import attention
 from minivit.config import as_config
 from minivit.explain import attention_cost, attention_distance, attention_spread, measuring, occlusion
 from minivit.explain.attention_by_layer import attention_by_layer_figure
+from minivit.explain.explore import explore_attention
 from minivit.explain.rollout import rollout, rollout_figure, rollout_filmstrip
 from minivit.loss import log_softmax
 from minivit.patch_embedding import patchify
@@ -363,3 +364,18 @@ def test_the_measured_figure_names_the_exponent_of_the_largest_sizes(close_figur
     sizes = [10, 100, 1000]
     figure = measuring.measured_figure(sizes, {"seconds": {"pairs": [1.0, 1.0, 100.0]}}, "tokens")
     assert figure.axes[0].lines[0].get_label() == "pairs: power 2.00"
+
+
+def test_sliders_draw_the_map_that_they_stand_for(monkeypatch):
+    import ipywidgets
+    shown = []
+    monkeypatch.setattr(ipywidgets, "interact", lambda draw, **sliders: (draw, sliders))
+    monkeypatch.setattr("minivit.explain.explore.plt.show", lambda: shown.append(plt.gcf()))
+    p = minivit.forward(minivit.samples.CAT)
+    draw, sliders = explore_attention(p)
+    assert sliders == {"layer": (0, 5), "row": (0, 7), "column": (0, 7)}
+    draw(layer=2, row=3, column=4)
+    rows = np.array([ax.images[0].get_array() for ax in shown[0].axes if ax.get_title().startswith("head")])
+    asked = p.attention[2][:, 1 + 3 * 8 + 4, 1:].reshape(4, 8, 8)
+    np.testing.assert_array_equal(rows.reshape(2, 4, 8, 8)[1], asked)
+    plt.close("all")

@@ -68,5 +68,6 @@ def draw_curve(rows, folder):
 
 def remove_leftovers(folder):
     """Take away what a run killed while writing left half-written."""
-    for part in folder.glob(".*.part*"):
-        part.unlink(missing_ok=True)
+    for name in ("state.safetensors", "model.safetensors", HASHES, LOG, CURVE):
+        for part in folder.glob(f".{name}.*.part*"):
+            part.unlink(missing_ok=True)
