@@ -193,8 +193,9 @@ def test_ctrl_c_stops_a_training_run_and_it_goes_on(toy, tmp_path):
     write_folder(colours(80), tmp_path / "more")
     command = [sys.executable, "-m", "minivit", "train", tmp_path / "more", "--out", tmp_path / "run", *TRAIN[:-2],
                "--save-seconds", 0, "--epochs"]
-    process = subprocess.Popen([*map(str, command), "100000"], env=CHILD, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+    # A shell that runs the tests in the background has them, and so the child, ignore Ctrl-C.
+    process = subprocess.Popen([*map(str, command), "100000"], env=CHILD, stdout=subprocess.PIPE, text=True,
+                               stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     while not (tmp_path / "run" / "log.csv").exists() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
