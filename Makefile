@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PARITY := .venv-parity/bin
+BENCH := .venv-bench/bin
 
-.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env big gpu clean
+.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env big bench gpu clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
@@ -21,7 +22,8 @@ test-code: .venv/.test  ## the tests alone
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope tests
 
 test-notebooks: .venv/.test  ## every notebook run again, its outputs compared with the stored ones
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope --nbval --nbval-current-env \
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m minivit.blas_kernel \
+	    $(BIN)/python -m pytest -q -n 2 --dist loadscope --nbval --nbval-current-env \
 	    --nbval-sanitize-with notebooks/nbval_sanitize.cfg notebooks
 
 lint: .venv/.test  ## ruff
@@ -31,10 +33,10 @@ faults: .venv/.test  ## plant one fault after another in a copy of the source: t
 	$(BIN)/python -m tests.faults
 
 notebooks: .venv/.test  ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/python -m minivit.blas_kernel $(BIN)/jupyter lab notebooks
 
 run-notebooks: .venv/.test  ## run all notebooks again and store their outputs
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python notebooks/run.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m minivit.blas_kernel $(BIN)/python notebooks/run.py
 	$(BIN)/python notebooks/make_pictures.py
 
 parity: .venv-parity/.done  ## live against torch, timm, torchvision, transformers and flax, at full B/16 size
@@ -44,6 +46,9 @@ parity-env: .venv-parity/.done
 
 big: .venv/.core  ## load and run B/16 to G/14 (7.4 GB) from files: peak memory and seconds
 	$(BIN)/python benchmarks/big_models.py
+
+bench: .venv-bench/.done  ## speed and memory beside torch, ONNX Runtime, OpenVINO, JAX: fills docs/performance.md
+	$(BENCH)/python -m benchmarks.run
 
 gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the GPU's tests and table
 	$(PYTHON) -m pytest -q -m gpu tests/gpu
@@ -67,5 +72,17 @@ gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the
 	$(PARITY)/python -m pip install -q --disable-pip-version-check timm transformers jax flax -e ".[test]"
 	@touch $@
 
+# Each is optional: where one does not install, the table says so. Afterwards, minivit itself.
+.venv-bench/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	-$(BENCH)/python -m pip install -q --disable-pip-version-check torch==2.13.0
+	-$(BENCH)/python -m pip install -q --disable-pip-version-check --no-deps torchvision==0.28.0
+	-$(BENCH)/python -c "import torch" && $(BENCH)/python -m pip install -q --disable-pip-version-check timm
+	-$(BENCH)/python -m pip install -q --disable-pip-version-check onnx onnxruntime
+	-$(BENCH)/python -m pip install -q --disable-pip-version-check openvino
+	-$(BENCH)/python -m pip install -q --disable-pip-version-check jax
+	$(BENCH)/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
 clean:  ## remove the environments and what was made
-	rm -rf .venv .venv-parity out
+	rm -rf .venv .venv-parity .venv-bench out

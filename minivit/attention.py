@@ -11,51 +11,65 @@ import math
 import numpy as np
 
 from . import linear, softmax
+from .backend import device_of
+from .parallel import share
 
-SCORES_PER_BLOCK = 1 << 20
+SCORES_PER_BLOCK = {"cpu": 1 << 17, "cuda": 1 << 28}                 # half a megabyte, to stay in cache; a gigabyte
 
 
 def forward(x, params, num_heads, keep=True):
     """Multi-head self-attention. x: (B, T, D). params: qkv (D, 3D) and proj (D, D), weight and bias each.
 
-    keep: False where no backward pass follows. Queries are then taken in blocks, and memory grows with T, not T².
-    Returns y (B, T, D) and the cache.
+    keep: False where no backward pass follows. Returns y (B, T, D) and the cache.
     """
     qkv, qkv_cache = linear.forward(x, params["qkv"])                   # (B, T, 3D)
     query, key, value = split_heads(qkv, num_heads)                     # (B, H, T, d) each
     merged = np.empty_like(x, order="C")                                # (B, T, D)
     heads = merge_view(merged, num_heads)                               # (B, H, T, d), a view of merged
 
-    T = x.shape[1]
-    step = T if keep else max(1, SCORES_PER_BLOCK // (len(x) * num_heads * T))
-    for start in range(0, T, step):
-        rows = slice(start, start + step)
-        attention, _ = softmax.forward(scores(query[:, :, rows], key))  # (B, H, step, T)
-        np.matmul(attention, value, out=heads[:, :, rows])
+    def of_heads(h):
+        for some, rows in blocks_of(h, query):
+            a = weights(query[:, some, rows], key[:, some])             # (B, h, t, T)
+            np.matmul(a, value[:, some], out=heads[:, some, rows])
 
+    share(of_heads, num_heads, qkv)
     y, proj_cache = linear.forward(merged, params["proj"])              # (B, T, D)
-    cache = (query, key, value, attention, qkv_cache, proj_cache) if keep else None
-    return y, cache
+    return y, (query, key, value, qkv_cache, proj_cache) if keep else None
 
 
 def backward(dy, cache):
-    """Gradients of `forward`, its steps in reverse. dy: (B, T, D). Returns dx (B, T, D) and grads."""
-    query, key, value, attention, qkv_cache, proj_cache = cache
+    """Gradients of `forward`, its steps in reverse. dy: (B, T, D). Returns dx (B, T, D) and grads.
+
+    A is computed anew from q and k: to keep it for every layer would take memory that grows with T².
+    """
+    query, key, value, qkv_cache, proj_cache = cache
     B, num_heads, T, d = query.shape
     dmerged, dproj = linear.backward(dy, proj_cache)                    # (B, T, D)
     dheads = merge_view(dmerged, num_heads)                             # (B, H, T, d)
 
     dqkv = np.empty_like(dmerged, shape=(B, T, 3 * num_heads * d))      # (B, T, 3D)
     dquery, dkey, dvalue = split_heads(dqkv, num_heads)                 # views: what is written here lands in dqkv
-    np.matmul(attention.swapaxes(-1, -2), dheads, out=dvalue)           # dv = Aᵀ dheads
-    dattention = dheads @ value.swapaxes(-1, -2)                        # (B, H, T, T)
-    dscores = softmax.backward(dattention, attention)                   # (B, H, T, T)
-    dscores *= 1 / math.sqrt(d)
-    np.matmul(dscores, key, out=dquery)                                 # dq = ds k / √d
-    np.matmul(dscores.swapaxes(-1, -2), query, out=dkey)                # dk = dsᵀ q / √d
 
+    def of_heads(h):
+        for some, _ in blocks_of(h, query, whole=True):
+            q, k, v, do = (array[:, some] for array in (query, key, value, dheads))      # (B, h, T, d) each
+            a = weights(q, k)                                           # (B, h, T, T)
+            np.matmul(a.swapaxes(-1, -2), do, out=dvalue[:, some])      # dv = Aᵀ dheads
+            da = do @ v.swapaxes(-1, -2)                                # (B, h, T, T)
+            ds = softmax.backward(da, a)                                # (B, h, T, T)
+            ds *= 1 / math.sqrt(d)
+            np.matmul(ds, k, out=dquery[:, some])                       # dq = ds k / √d
+            np.matmul(ds.swapaxes(-1, -2), q, out=dkey[:, some])        # dk = dsᵀ q / √d
+
+    share(of_heads, num_heads, dqkv)
     dx, dqkv_params = linear.backward(dqkv, qkv_cache)                  # (B, T, D)
     return dx, {"qkv": dqkv_params, "proj": dproj}
+
+
+def weights(query, key):
+    """A = softmax(q kᵀ / √d). query (B, H, Tq, d), key (B, H, T, d). Returns (B, H, Tq, T)."""
+    s = scores(query, key)
+    return softmax.forward(s, out=s)[0]
 
 
 def scores(query, key):
@@ -66,6 +80,20 @@ def scores(query, key):
     s = query @ key.swapaxes(-1, -2)
     s *= 1 / math.sqrt(query.shape[-1])
     return s
+
+
+def blocks_of(heads, query, whole=False):
+    """(heads, rows) of blocks of at most SCORES_PER_BLOCK: as many whole heads as fit, else some queries of one head.
+
+    heads: a slice of query's (B, H, T, d). whole: never less than a head.
+    """
+    B, _, T, _ = query.shape
+    size = SCORES_PER_BLOCK[device_of(query)]
+    count = max(1, min(heads.stop - heads.start, size // (B * T * T)))
+    step = T if whole else max(1, min(T, size // (B * count * T)))
+    for first in range(heads.start, heads.stop, count):
+        for start in range(0, T, step):
+            yield slice(first, min(first + count, heads.stop)), slice(start, start + step)
 
 
 def split_heads(qkv, num_heads):

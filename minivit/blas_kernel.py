@@ -1,9 +1,12 @@
 """The BLAS kernel: NumPy's OpenBLAS may choose AVX2 code on an AMD processor that has AVX-512.
 
 OpenBLAS reads OPENBLAS_CORETYPE when NumPy is imported, so the choice is made before that. Nothing here imports NumPy.
+
+    python -m minivit.blas_kernel jupyter lab        run any program, and what it starts, with the choice made
 """
 
 import os
+import subprocess
 import sys
 
 VARIABLE = "OPENBLAS_CORETYPE"
@@ -30,3 +33,8 @@ def worthwhile():
         return False
     about = {key.strip(): value.strip() for key, value in lines.items()}
     return about.get("vendor_id") == "AuthenticAMD" and NEEDED <= set(about.get("flags", "").split())
+
+
+if __name__ == "__main__":
+    choose()
+    sys.exit(subprocess.run(sys.argv[1:], check=False).returncode if sys.argv[1:] else __doc__)

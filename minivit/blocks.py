@@ -7,6 +7,8 @@ the last. The numbers are the same; on an accelerator the whole array is one blo
 
 import numpy as np
 
+from .parallel import share
+
 BLOCK_BYTES = 256 * 1024
 
 
@@ -21,4 +23,9 @@ def in_blocks(function, *arrays):
     rows = [a.reshape(-1, a.shape[-1]) for a in arrays]                 # (rows, last axis), views
     widest = max(a.shape[-1] * a.itemsize for a in rows)
     step = max(1, BLOCK_BYTES // max(1, widest))
-    return [function(*[a[start:start + step] for a in rows]) for start in range(0, len(rows[0]), step)]
+
+    def of_rows(part):
+        starts = range(part.start, part.stop, step)
+        return [function(*[a[start:min(start + step, part.stop)] for a in rows]) for start in starts]
+
+    return [result for results in share(of_rows, len(rows[0]), arrays[0]) for result in results]

@@ -5,6 +5,8 @@
 Weights are stored (in, out), so that the code reads as the equation does; PyTorch stores (out, in).
 """
 
+from .parallel import product
+
 
 def forward(x, params):
     """Apply y = x W + b to the last axis.
@@ -12,8 +14,7 @@ def forward(x, params):
     x: (..., in). params: weight (in, out) and bias (out,). Returns y (..., out) and the cache for `backward`.
     """
     rows = x.reshape(-1, x.shape[-1])                                   # (rows, in)
-    y = rows @ params["weight"]                                         # (rows, out)
-    y += params["bias"]
+    y = product(rows, params["weight"], params["bias"])                 # (rows, out)
     return y.reshape(*x.shape[:-1], y.shape[-1]), (rows, params)
 
 
@@ -24,7 +25,7 @@ def backward(dy, cache):
     """
     rows, params = cache
     drows = dy.reshape(-1, dy.shape[-1])                                # (rows, out)
-    dx = drows @ params["weight"].T                                     # (rows, in)
-    grads = {"weight": rows.T @ drows,                                  # (in, out)
+    dx = product(drows, params["weight"].T)                             # (rows, in)
+    grads = {"weight": product(rows.T, drows),                          # (in, out)
              "bias": drows.sum(axis=0)}                                 # (out,)
     return dx.reshape(*dy.shape[:-1], dx.shape[-1]), grads

@@ -8,8 +8,6 @@ from .config import parameter_count, variant_name
 from .image import Preprocessing, prepare
 from .trees import tree_map
 
-IMAGES_PER_RUN = 16
-
 
 class VisionTransformer:
     """A config, its params, and what images and classes mean to it. No method changes the model.
@@ -39,7 +37,7 @@ class VisionTransformer:
         x = self._checked(x)
         with enough_memory(_named(x)):
             parts = parallel.each(lambda run: vit.forward(x[run], self.params, self.config, keep=False)[0],
-                                  parallel.split(x, IMAGES_PER_RUN))
+                                  parallel.split(x))
             return _joined(parts)
 
     def forward(self, x):
@@ -55,18 +53,34 @@ class VisionTransformer:
         check_same_device(dlogits, self._any_weight, "dlogits")
         dlogits = dlogits.astype(self.dtype, copy=False)
         with enough_memory(f"the gradients of {len(dlogits)} image(s)"):
-            dxs, grads = zip(*parallel.each(lambda part: vit.backward(dlogits[part[0]], part[1]), cache))
-            return _joined(dxs), tree_map(lambda *leaves: sum(leaves[1:], leaves[0]), *grads)
+            dx = np.empty_like(dlogits, shape=(len(dlogits), *self.config.height_width, 3))
+
+            def of_run(part, take):
+                run, run_cache = part
+                dx[run], grads = vit.backward(dlogits[run], run_cache)
+                return grads
+
+            return dx, parallel.total(of_run, cache)[0]
 
     def loss_and_gradients(self, x, labels):
         """Mean cross-entropy in nats of images x (B, H, W, 3), and its gradients, nested like params.
 
-        labels: classes (B,), or probabilities (B, K). Raises ValueError where they do not fit the model.
+        labels: classes (B,), or probabilities (B, K). Raises ValueError where they do not fit the model. Each run of
+        images goes forward and backward before the next, so that only a few images' intermediates are held at a time.
         """
-        logits, cache = self.forward(x)
-        value, loss_cache = loss.forward(logits, labels)
-        _, grads = self.backward(loss.backward(loss_cache), cache)
-        return value, grads
+        x = self._checked(x)
+        targets = loss.as_probabilities(labels, self._empty_logits(len(x)))                # (B, K)
+
+        def of_run(run, take):
+            share = len(x[run]) / len(x)
+            logits, cache = vit.forward(x[run], self.params, self.config)                 # (b, K)
+            value, loss_cache = loss.forward(logits, targets[run])
+            _, grads = vit.backward(share * loss.backward(loss_cache), cache, take)
+            return {"loss": share * value, "grads": grads}
+
+        with enough_memory(_named(x)):
+            result, blocks = parallel.total(of_run, parallel.split(x))
+            return result["loss"], {**result["grads"], "blocks": vit.in_order(blocks)}
 
     def to(self, device):
         """A model with its weights on "cpu" or "cuda". Raises RuntimeError where there is no CuPy or no GPU."""
@@ -94,6 +108,9 @@ class VisionTransformer:
     def device(self):
         """"cpu" or "cuda"."""
         return device_of(self._any_weight)
+
+    def _empty_logits(self, count):
+        return np.empty_like(self._any_weight, shape=(count, self.config.num_classes or self.config.width))
 
     @property
     def _any_weight(self):

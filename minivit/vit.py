@@ -38,21 +38,28 @@ def forward(x, params, config, keep=True):
     return logits, (patch_cache, cls_cache, pos_cache, layer_caches, head_cache)
 
 
-def backward(dlogits, cache):
+def backward(dlogits, cache, take=None):
     """Gradients of `forward`, its sections in reverse. dlogits: (B, K).
 
-    Returns dx, the gradient of every pixel (B, H, W, 3), and grads, nested like params.
+    take: where memory is short, take(i, grads) receives layer i's gradients instead of the result, and that layer's
+    part of the cache is freed. Returns dx, the gradient of every pixel (B, H, W, 3), and grads, nested like params.
     """
     patch_cache, cls_cache, pos_cache, layer_caches, head_cache = cache
     dtokens, dhead = head.backward(dlogits, head_cache)                                                # (B, T, D)
-    blocks = []
-    for layer_cache in reversed(layer_caches):
-        dtokens, dblock = layer.backward(dtokens, layer_cache)                                         # (B, T, D)
-        blocks.append(dblock)
+    blocks = {}
+    layer_caches = layer_caches if take else list(layer_caches)
+    while layer_caches:
+        dtokens, dblock = layer.backward(dtokens, layer_caches.pop())                                  # (B, T, D)
+        (take or blocks.__setitem__)(len(layer_caches), dblock)
     dtokens, dpos = position_embedding.backward(dtokens, pos_cache)                                    # (B, T, D)
     dtokens, dcls = cls_token.backward(dtokens, cls_cache)                                             # (B, N, D)
     dx, dpatch = patch_embedding.backward(dtokens, patch_cache)                                        # (B, H, W, 3)
-    return dx, {**dcls, **dpos, "patch_embed": dpatch, "blocks": blocks[::-1], **dhead}
+    return dx, {**dcls, **dpos, "patch_embed": dpatch, "blocks": in_order(blocks), **dhead}
+
+
+def in_order(blocks):
+    """{i: gradients of layer i} as the list that params have."""
+    return [blocks[i] for i in sorted(blocks)]
 
 
 def only(params, *names):

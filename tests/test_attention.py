@@ -47,7 +47,8 @@ def test_equals_the_paper_one_head_and_one_query_at_a_time(rng):
 
 def test_the_case_is_peaked(rng):
     x, params = TestAttention().case(rng)
-    _, (_, _, _, maps, _, _) = attention.forward(x, params, H)
+    _, (query, key, *_) = attention.forward(x, params, H)
+    maps = attention.weights(query, key)
     assert maps.shape == (3, H, T, T) and 0.2 < peakedness(maps)
     assert np.abs(maps.sum(axis=-1) - 1).max() <= 1e-14
 
@@ -79,13 +80,35 @@ def test_scores_are_scaled_by_the_root_of_the_head_width(rng):
 def test_queries_in_blocks_give_the_same(rng, monkeypatch, scores_per_block):
     x, params = rng.standard_normal((2, T, D)), attention_params(rng, D)
     whole, _ = attention.forward(x, params, H)
-    rows = []
+    dy = rng.standard_normal(whole.shape)
+    sizes = []
     real = softmax.forward
-    monkeypatch.setattr(softmax, "forward", lambda s, *out: rows.append(s.shape[-2]) or real(s, *out))
-    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", scores_per_block)
-    y, cache = attention.forward(x, params, H, keep=False)
-    assert cache is None and relative_error(y, whole) <= 1e-14
-    assert sum(rows) == T and max(rows) == {1: 1, 100: 1, 2 * H * T * 4: 4}.get(scores_per_block, T)
+    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": 10 ** 9})
+    dx, grads = attention.backward(dy, attention.forward(x, params, H)[1])
+    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": scores_per_block})
+    monkeypatch.setattr(softmax, "forward", lambda s, out: sizes.append(s.size) or real(s, out))
+    y, cache = attention.forward(x, params, H)
+    assert relative_error(y, whole) <= 1e-14 and attention.forward(x, params, H, keep=False)[1] is None
+    assert sum(sizes) == 2 * 2 * H * T * T and max(sizes) <= max(scores_per_block, 2 * T)     # 2 T: a query of a head
+    assert (len(sizes) == 2) == (scores_per_block >= 2 * H * T * T)
+    sizes.clear()
+    dx_in_blocks, grads_in_blocks = attention.backward(dy, cache)
+    assert sum(sizes) == 2 * H * T * T and max(sizes) <= max(scores_per_block, 2 * T * T)     # whole heads
+    assert relative_error(dx_in_blocks, dx) <= 1e-13
+    assert relative_error(grads_in_blocks["qkv"]["weight"], grads["qkv"]["weight"]) <= 1e-13
+
+
+@pytest.mark.parametrize("size", [1, 30, 2 * 5 * 5, 3 * 2 * 5 * 5 - 1, 10 ** 6])
+@pytest.mark.parametrize("heads", [slice(0, 3), slice(2, 7)])
+@pytest.mark.parametrize("whole", [False, True])
+def test_blocks_cover_each_score_once(heads, size, whole, monkeypatch):
+    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": size})
+    seen = np.zeros((7, 5), int)                             # heads, queries
+    for some, rows in attention.blocks_of(heads, np.empty((2, 7, 5, 3)), whole):
+        seen[some, rows] += 1
+        assert 2 * seen[some, rows].size * 5 <= max(size, 2 * 5 * (5 if whole else 1))
+        assert not whole or seen[some, rows].shape[1] == 5
+    assert (seen[heads] == 1).all() and seen.sum() == 5 * (heads.stop - heads.start)
 
 
 def test_tokens_are_a_set(rng):

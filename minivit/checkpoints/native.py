@@ -1,8 +1,10 @@
 """The package's own files: .safetensors under timm's names, with config, labels and preprocessing in the metadata."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -51,8 +53,12 @@ def _check_dtype(dtype):
 
 def write_tensors(path, tensors, metadata):
     """Write a .safetensors file that appears whole."""
+    path = Path(path)
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        # save_file writes to a file of its own naming beside its target first; killed, it leaves that behind.
+        with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".part") as folder:
+            save_file(tensors, Path(folder) / path.name, metadata=metadata)
+            os.replace(Path(folder) / path.name, temporary)
 
 
 def describe(model):

@@ -14,7 +14,7 @@ def file_shape(name, shape, parts, config):
 
 
 def to_ours(name, arrays):
-    """minivit's array from the file's one array, or its three of q, k and v. Linear weights come as views."""
+    """minivit's array from the file's one array, or its three of q, k and v."""
     return from_timm(name, arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
 
 

@@ -104,10 +104,10 @@ def to_timm(name, array, patch_size):
 
 
 def from_timm(name, tensor):
-    """One tensor of timm's in minivit's shape. Linear weights come as transposed views: nothing is copied."""
+    """One tensor of timm's in minivit's shape, (in, out) in memory as well, which is what products read fastest."""
     if name == "patch_embed.proj.weight":
         return np.ascontiguousarray(tensor.transpose(2, 3, 1, 0)).reshape(-1, len(tensor))   # (P²C, D)
-    return tensor.T if tensor.ndim == 2 else tensor                                      # (in, out)
+    return np.ascontiguousarray(tensor.T) if tensor.ndim == 2 else tensor                # (in, out)
 
 
 def expected_shapes(config):

@@ -11,7 +11,7 @@ import tracemalloc
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .. import parallel
+from .. import blas_threads
 from .style import COLOURS, WIDTH, styled
 
 
@@ -21,7 +21,7 @@ def seconds(function, repeats=3):
     Processor time, not the clock on the wall: what else the machine does meanwhile is not counted.
     """
     best = float("inf")
-    with parallel.blas().limit(limits=1):
+    with blas_threads.blas().limit(limits=1):
         for _ in range(repeats):
             start = time.process_time()
             function()
