@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit.training import network
+from minivit.training.muon import Muon
 from minivit.training.optimiser import AdamW, clip
 from tests import cupy_signatures
 from tests.strict_array import fake_cupy, on_device, watched
@@ -22,8 +24,9 @@ PACKAGE = Path(minivit.__file__).parent
 # Modules that only ever see host arrays: they read and write files and images, draw random numbers, or move arrays.
 HOST_ONLY = {"image.py", "decoding.py", "atomic.py", "initialisation.py", "position_resampling.py", "comparison.py",
              "gradient_checking.py", "backend.py"}
-SOURCES = sorted(path for path in [*PACKAGE.glob("*.py"), PACKAGE / "training" / "optimiser.py"]
-                 if path.name not in HOST_ONLY)
+IN_A_STEP = [PACKAGE / "training" / f"{name}.py" for name in ("optimiser", "muon", "network", "patch_dropout",
+                                                              "stochastic_depth")]
+SOURCES = sorted(path for path in [*PACKAGE.glob("*.py"), *IN_A_STEP] if path.name not in HOST_ONLY)
 
 # What a module computes on the host before, or after, the device has its part.
 ON_THE_HOST = {("prediction.py", "argsort"), ("prediction.py", "atleast_2d")}
@@ -88,12 +91,12 @@ def test_a_planted_call_is_caught(call, reason):
 
 
 def run_everything():
-    """Forward, trace, backward and a step of the optimiser, on stand-ins. Returns the calls made, by name."""
+    """Forward, trace, backward and a step of each optimiser, on stand-ins. Returns the calls made, by name."""
     with pytest.MonkeyPatch.context() as patch, watched() as watch:
         patch.setitem(sys.modules, "cupy", fake_cupy())
         for changes in ({}, {"pool": "mean", "gelu": "tanh"}, {"position": "sincos2d"}):
             for dtype in ("float32", "float64"):
-                model = minivit.init(minivit.ViTConfig(patch_size=4, width=8, num_layers=1, mlp_width=8, num_heads=2,
+                model = minivit.init(minivit.ViTConfig(patch_size=4, width=8, num_layers=2, mlp_width=8, num_heads=2,
                                                        image_size=8, num_classes=3, **changes), dtype=dtype).to("cuda")
                 x = on_device(np.ones((2, 8, 8, 3), dtype))
                 model(x)
@@ -101,6 +104,9 @@ def run_everything():
                 _, grads = model.loss_and_gradients(x, [0, 2])
                 grads, _ = clip(grads, 1.0)
                 AdamW.for_params(model.params).step(model.params, grads, 1e-3, 0.1)
+                targets = on_device(np.eye(3, dtype=dtype)[:2])
+                _, grads, _ = network.loss_and_gradients(model, x, targets, np.random.default_rng(0), 0.5, 0.5)
+                Muon.for_params(model.params).step(model.params, grads, 1e-3, 0.1)
     return watch.calls
 
 

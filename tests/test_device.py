@@ -117,7 +117,8 @@ def test_queries_in_blocks(monkeypatch, dtype):
     model, device_model = models(BASE, dtype)
     x, _ = batch(BASE, dtype)
     expected = model(x)
-    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", 3 * BASE.num_heads * BASE.num_tokens * 4)
+    block = 3 * BASE.num_heads * BASE.num_tokens * 4
+    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": block, "cuda": block})
     with watched() as watch:
         logits = device_model(to_device(x, "cuda"))
     assert watch.calls["matmul"] > 4 * 2 * BASE.num_layers
@@ -175,7 +176,21 @@ def without_key_bias(name, places):
     return places[~is_key]
 
 
-@pytest.mark.parametrize("settings", [{}, {"average": 0.9, "mixup": 0.2, "cutmix": 1.0, "erase": 0.5}])
+def test_a_step_with_patches_and_layers_left_out_moves_what_is_kept_too(tmp_path):
+    settings = {"patch_dropout": 0.5, "stochastic_depth": 0.5, "optimiser": "muon"}
+    runs = []
+    for steps in (2, 3):
+        with watched() as watch:
+            training_run(tmp_path / str(steps), "cuda", stop_after=steps, **settings)
+        runs.append(watch)
+    # Beside pixels and targets: the places of the tokens kept, and of the images that take the second of two layers.
+    assert runs[1].to_device - runs[0].to_device == 4
+    assert runs[1].to_host - runs[0].to_host == 2
+
+
+@pytest.mark.parametrize("settings", [
+    {}, {"average": 0.9, "mixup": 0.2, "cutmix": 1.0, "erase": 0.5},
+    {"optimiser": "muon", "patch_dropout": 0.5, "stochastic_depth": 0.5, "rand_augment": 1}])
 def test_a_whole_run_stopped_and_resumed(tmp_path, settings):
     cpu = training_run(tmp_path / "cpu", "cpu", **settings)
     whole = training_run(tmp_path / "whole", "cuda", **settings)

@@ -20,7 +20,7 @@ from toy_data import SHORT, TINY, colours, write_folder
 
 import minivit
 from minivit import cli, loss
-from minivit.training import augmentation, loop, record
+from minivit.training import augmentation, loop, network, record
 from minivit.training.evaluation import confusion, evaluate
 from minivit.training.loop import train
 from minivit.training.optimiser import AdamW, clip
@@ -180,9 +180,9 @@ def test_average_follows_the_weights():
 
 # Runs.
 
-def run(folder, recipe=SHORT, data=None, **options):
+def run(folder, recipe=SHORT, data=None, config=TINY, **options):
     options = {"progress": False, **options}
-    return train(colours() if data is None else data, TINY, recipe, folder, **options)
+    return train(colours() if data is None else data, config, recipe, folder, **options)
 
 
 def weights(folder):
@@ -195,21 +195,71 @@ def log(folder):
         return [{k: v for k, v in row.items() if k != "images_per_second"} for row in csv.DictReader(file)]
 
 
-MANY = replace(SHORT, average=0.9, mixup=0.4, cutmix=1.0, erase=0.3)
+TWO = replace(TINY, num_layers=2)
+MANY = replace(SHORT, average=0.9, mixup=0.4, cutmix=1.0, erase=0.3, optimiser="muon", patch_dropout=0.5,
+               stochastic_depth=0.3, rand_augment=2, magnitude=0.7)
 
 
-@pytest.mark.parametrize("recipe", [SHORT, MANY], ids=["plain", "with every option"])
-def test_a_stopped_run_ends_with_the_same_weights_to_the_bit(tmp_path, recipe):
-    run(tmp_path / "whole", recipe)
+@pytest.mark.parametrize("config, recipe", [(TINY, SHORT), (TWO, MANY)], ids=["plain", "with every option"])
+def test_a_stopped_run_ends_with_the_same_weights_to_the_bit(tmp_path, config, recipe):
+    run(tmp_path / "whole", recipe, config=config)
     assert len(log(tmp_path / "whole")) == 3
     for stops in ([1], [3], [4], [8], [11], [12], [2, 2, 7, 9]):               # an epoch has 4 steps
         folder = tmp_path / "-".join(map(str, stops))
         for stop in stops:
-            run(folder, recipe, stop_after=stop)
+            run(folder, recipe, config=config, stop_after=stop)
             assert not (folder / "model.safetensors").exists() or stop == 12
-        run(folder, recipe)
+        run(folder, recipe, config=config)
         assert weights(folder) == weights(tmp_path / "whole"), stops
         assert log(folder) == log(tmp_path / "whole"), stops
+
+
+@pytest.mark.parametrize("name", ["optimiser", "patch_dropout", "stochastic_depth", "rand_augment", "magnitude"])
+def test_every_option_has_its_effect(tmp_path, name):
+    other = {"magnitude": 0.2}.get(name, getattr(Recipe(), name))
+    some = replace(SHORT, optimiser="muon", patch_dropout=0.5, stochastic_depth=0.3, rand_augment=2)
+    found = [run(tmp_path / str(place), recipe, config=TWO, stop_after=2)
+             for place, recipe in enumerate((some, replace(some, **{name: other})))]
+    assert distance(*found) > 1e-4
+
+
+def test_without_them_the_random_numbers_are_those_of_before(tmp_path, monkeypatch):
+    """Options that are off draw nothing: a run of an older version goes on with the images that it would have had."""
+    seen = []
+    monkeypatch.setattr(augmentation, "normalise",
+                        lambda images, _: seen.append(images) or np.zeros(images.shape, np.float32))
+    monkeypatch.setattr(loop, "evaluate", lambda *_: {})
+    run(tmp_path, stop_after=1)
+    data, recipe = colours(), SHORT
+    kept = np.sort(np.random.default_rng([recipe.seed]).permutation(len(data))[recipe.held_out:])
+    first = np.random.default_rng([recipe.seed, 0]).permutation(kept)[:recipe.batch_size]
+    rng = np.random.default_rng([recipe.seed, 0, 0])
+    np.testing.assert_array_equal(seen[0], augmentation.crop_and_flip(data.images[first], rng, recipe.padding))
+
+
+def test_patch_dropout_falls_to_nothing(tmp_path, monkeypatch):
+    shares = []
+    original = network.loss_and_gradients
+    monkeypatch.setattr(network, "loss_and_gradients",
+                        lambda model, x, targets, rng, share, rate: shares.append((share, rate))
+                        or original(model, x, targets, rng, share, rate))
+    recipe = replace(SHORT, patch_dropout=0.6, stochastic_depth=0.2)
+    run(tmp_path, recipe, config=TWO, stop_after=5)
+    run(tmp_path, recipe, config=TWO)
+    np.testing.assert_allclose(shares, [(0.6 * (1 - step / 12), 0.2) for step in range(12)])
+
+
+def test_the_speed_is_that_of_training_alone(tmp_path, monkeypatch):
+    """A clock that only moves in a step, by 2 s, and while the images held out are looked at."""
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
+    step, look = loop._step, loop.evaluate
+    monkeypatch.setattr(loop, "_step", lambda *args: (now.__setitem__(0, now[0] + 2), step(*args))[1])
+    monkeypatch.setattr(loop, "evaluate", lambda *args: (now.__setitem__(0, now[0] + 500), look(*args))[1])
+    run(tmp_path, replace(SHORT, rand_augment=1), stop_after=6)
+    run(tmp_path, replace(SHORT, rand_augment=1))
+    with open(tmp_path / "log.csv", newline="") as file:
+        assert [float(row["images_per_second"]) for row in csv.DictReader(file)] == [8.0] * 3
 
 
 def test_a_run_depends_on_its_seed(tmp_path):
@@ -317,6 +367,25 @@ def test_the_curve_grows(tmp_path):
     assert first[:4] == second[:4] == b"\x89PNG" and first != second
 
 
+def test_an_error_in_drawing_costs_no_epoch(tmp_path, monkeypatch):
+    run(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "draw_curve", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / "stopped", curve=True)
+    with safe_open(tmp_path / "stopped" / "state.safetensors", framework="numpy") as file:
+        assert len(json.loads(file.metadata()["progress"])["log"]) == 1
+    run(tmp_path / "stopped", curve=True)
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+
+
+def test_a_clock_that_stands_still(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: 7.0)
+    run(tmp_path, stop_after=5)
+    with open(tmp_path / "log.csv", newline="") as file:
+        assert [float(row["images_per_second"]) for row in csv.DictReader(file)] == [0.0]
+
+
 def test_progress_shows_loss_accuracy_and_speed(tmp_path, capsys):
     run(tmp_path, progress=True)
     told = capsys.readouterr()
@@ -411,6 +480,8 @@ def test_another_run_in_the_folder(tmp_path):
     run(tmp_path, stop_after=2)
     assert "recipe seed 5, not 6" in refused(minivit.CheckpointError, tmp_path, replace(SHORT, seed=6))
     assert "recipe mixup 0.0, not 0.5" in refused(minivit.CheckpointError, tmp_path, replace(SHORT, mixup=0.5))
+    assert "recipe optimiser 'adamw', not 'muon'" in refused(minivit.CheckpointError, tmp_path,
+                                                             replace(SHORT, optimiser="muon"))
     assert "images 80, not 90" in refused(minivit.CheckpointError, tmp_path, data=colours(90))
     with pytest.raises(minivit.CheckpointError, match="config width 16, not 32"):
         train(colours(), replace(TINY, width=32), SHORT, tmp_path, progress=False)
@@ -425,11 +496,41 @@ def test_a_state_from_before_a_setting_existed_goes_on(tmp_path):
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata()
     about = json.loads(metadata["about"])
-    for name in ("average", "mixup", "cutmix", "erase"):
+    for name in ("average", "mixup", "cutmix", "erase", "patch_dropout", "stochastic_depth", "optimiser",
+                 "rand_augment", "magnitude"):
         del about["recipe"][name]
     save_file(load_file(path), path, metadata | {"about": json.dumps(about)})
     run(tmp_path / "old")
     assert weights(tmp_path / "old") == weights(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("recipe", [SHORT, replace(SHORT, optimiser="muon")], ids=["AdamW", "Muon"])
+def test_the_state_holds_every_array_of_the_optimiser(tmp_path, recipe):
+    run(tmp_path, recipe, stop_after=2)
+    found = load_file(tmp_path / "state.safetensors")
+    state = State.of(minivit.init(TINY, seed=0).params, recipe)
+    assert sorted(found) == sorted(state.arrays())
+    parts = {name.partition("/")[0] for name in found}
+    assert parts == {"weights", "first", "second"} | ({"momentum"} if recipe.optimiser == "muon" else set())
+    assert all(np.abs(array).max() > 0 for array in found.values())
+    with safe_open(tmp_path / "state.safetensors", framework="numpy") as file:
+        about = json.loads(file.metadata()["about"])
+    state.restore(tmp_path, about)
+    assert state.step == state.optimiser.steps == 2
+    for name, array in state.arrays().items():
+        np.testing.assert_array_equal(array, found[name], name)
+
+
+def test_what_a_killed_run_left_behind_is_taken_away(tmp_path):
+    """A file half-written, the folder that safetensors wrote into, and what is not ours."""
+    left = [tmp_path / f".{name}.x1_y2.part{ending}" for name, ending in (
+        ("state.safetensors", ".safetensors"), ("log.csv", ".csv"), ("curve.png", ".png"))]
+    inside = tmp_path / ".model.safetensors.x1_y2.part" / ".tmpAb12Cd"
+    inside.parent.mkdir()
+    for path in (*left, inside, tmp_path / ".tmpAb12Cd"):
+        path.write_bytes(b"half")
+    run(tmp_path, stop_after=1)
+    assert [path.name for path in tmp_path.glob(".*")] == [".tmpAb12Cd"]
 
 
 def test_damaged_states(tmp_path):
@@ -457,6 +558,12 @@ def test_damaged_states(tmp_path):
     ({"label_smoothing": 1}, "label_smoothing is at least 0 and below 1"), ({"average": 1}, "average is at least 0"),
     ({"weight_decay": -1}, "weight_decay is at least 0"), ({"mixup": -1}, "mixup is at least 0"),
     ({"erase": 2}, "erase is a share"), ({"seed": -1}, "seed is a whole number"),
+    ({"optimiser": "sgd"}, "optimiser is \"adamw\" or \"muon\", found 'sgd'"),
+    ({"patch_dropout": 1}, "patch_dropout is at least 0 and below 1"),
+    ({"stochastic_depth": -0.1}, "stochastic_depth is at least 0 and below 1, found -0.1"),
+    ({"rand_augment": 1.5}, "rand_augment is a whole number from 0 on, found 1.5"),
+    ({"rand_augment": 1, "magnitude": 9}, "magnitude is a share, 0 to 1, found 9"),
+    ({"magnitude": 0.3}, "magnitude 0.3 changes nothing without rand_augment"),
 ])
 def test_settings_out_of_range(settings, said):
     with pytest.raises(ValueError, match=said):
@@ -466,6 +573,14 @@ def test_settings_out_of_range(settings, said):
 def test_too_few_images_for_a_batch(tmp_path):
     message = refused(ValueError, tmp_path, replace(SHORT, batch_size=65))
     assert "64 training images do not fill one batch of 65" in message
+
+
+@pytest.mark.parametrize("settings, said", [
+    ({"padding": 8}, "padding 8 could shift an image of 8 x 8 pixels out of sight"),
+    ({"stochastic_depth": 0.1}, "it needs at least 2 layers, found 1"),
+])
+def test_settings_that_do_not_fit_the_model(tmp_path, settings, said):
+    assert said in refused(ValueError, tmp_path, replace(SHORT, **settings))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -7,16 +7,18 @@ from ..training.recipe import Recipe
 from .arguments import add_device, image_size, new_command, positive
 
 DESCRIPTION = """\
-Train a Vision Transformer from random weights with this package's own backward pass.
+Train a Vision Transformer with this package's own backward pass, from random weights or, with --start, from a model's.
 
 DATA is a folder or a .zip in ImageFolder layout, <split>/<class>/<image>, or CIFAR-10's original binary version,
 cifar-10-binary.tar.gz or the folder in it, whose splits are train and test. All images are held in memory at the
 model's size. The folder given by --out receives, as the run goes on:
 
   images.sha256       the SHA-256 of every image's pixels, so that it can be shown that no test image is among them
-  state.safetensors   weights, AdamW's moments and the step, written every --save-seconds; the same command goes on
-                      from there and ends with the same weights, to the bit, as a run that was never stopped
-  log.csv             a row an epoch: loss, accuracy, and both on the images held out
+  state.safetensors   weights, the optimiser's state and the step, written every --save-seconds; the same command
+                      goes on from there and ends with the same weights as a run that was never stopped, to the bit
+                      on the same machine with the same number of threads
+  log.csv             a row an epoch: epoch, loss, accuracy, both on the images held out (held_out_loss,
+                      held_out_accuracy), learning_rate, images_per_second
   curve.png           the log as a picture, with --curve
   model.safetensors   at the end, the model: minivit predict --model FOLDER/model.safetensors photo.jpg
 """
@@ -24,6 +26,15 @@ model's size. The folder given by --out receives, as the run goes on:
 EXAMPLE = """\
   minivit train cifar10.zip --split train --out runs/cifar10 --image-size 32 --patch-size 4 \\
       --width 128 --layers 6 --heads 4 --mlp-width 512 --epochs 25
+
+a long run with all that holds off overfitting, shown in curve.png; Ctrl-C at any time, the same command goes on:
+  minivit train cifar-10-binary.tar.gz --split train --out runs/long --width 256 --layers 7 --epochs 200 \\
+      --optimiser muon --weight-decay 0.1 --warmup-epochs 10 --average 0.9998 --patch-dropout 0.5 \\
+      --stochastic-depth 0.1 --rand-augment 2 --magnitude 0.5 --erase 0.25 --mixup 0.8 --cutmix 1 --curve
+
+another cosine from its weights:
+  minivit train cifar-10-binary.tar.gz --split train --out runs/longer --start runs/long/model.safetensors \\
+      --width 256 --layers 7 --epochs 50 --optimiser muon --weight-decay 0.1 --peak-rate 5e-4 --average 0.9998
 """
 
 
@@ -50,7 +61,7 @@ def add_to(commands):
     for name, kind, text in (
             ("epochs", int, "passes over the training images"), ("batch-size", int, "images a step"),
             ("peak-rate", float, "learning rate after the warm-up"),
-            ("weight-decay", float, "AdamW's, on weight matrices"),
+            ("weight-decay", float, "pull of weight matrices towards 0"),
             ("warmup-epochs", float, "epochs in which the rate rises to its peak; a cosine takes it to 0"),
             ("label-smoothing", float, "share of a label spread over all classes"),
             ("largest-gradient", float, "joint norm to which gradients are clipped"),
@@ -60,9 +71,16 @@ def add_to(commands):
             ("average", float, "share a step that the weights' moving average keeps, such as 0.999; 0 for none"),
             ("mixup", float, "blend pairs of images, shares from Beta(N, N); 0 for never"),
             ("cutmix", float, "paste a part of another image, shares from Beta(N, N); 0 for never"),
-            ("erase", float, "share of the images that lose a rectangle")):
+            ("erase", float, "share of the images that lose a rectangle"),
+            ("patch-dropout", float, "share of its patches that an image goes without, falling to 0 over the run"),
+            ("stochastic-depth", float, "rate at which an image skips the last layer, less for earlier ones"),
+            ("rand-augment", int, "operations of RandAugment on each image, such as 2: colours, rotation, shear, …"),
+            ("magnitude", float, "how strong these are, 0 to 1")):
         recipe.add_argument(f"--{name}", type=kind, default=getattr(Recipe(), name.replace("-", "_")), metavar="N",
                             help=f"{text} (%(default)s)")
+
+    recipe.add_argument("--optimiser", choices=("adamw", "muon"), default=Recipe().optimiser,
+                        help="AdamW, or Muon for the layers' matrices and AdamW for the rest (%(default)s)")
 
     parser.add_argument("--save-seconds", type=float, default=60, metavar="S", help="time between saves (%(default)s)")
     parser.add_argument("--curve", action="store_true", help="draw curve.png anew after each epoch")

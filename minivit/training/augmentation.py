@@ -2,6 +2,23 @@
 
 import numpy as np
 
+from ..image import normalise
+from .rand_augment import rand_augment
+
+
+def augmented(images, labels, model, recipe, rng):
+    """The batch as the network sees it: normalised pixels (B, H, W, 3), and probabilities (B, K) to aim at."""
+    images = crop_and_flip(images, rng, recipe.padding)
+    if recipe.rand_augment:
+        images = rand_augment(images, rng, recipe.rand_augment, recipe.magnitude)
+    if recipe.erase:
+        images = erase(images, rng, recipe.erase)
+    x = normalise(images, model.preprocessing)
+    targets = smooth(labels, model.config.num_classes, recipe.label_smoothing)
+    if recipe.mixup or recipe.cutmix:
+        x, targets = mix(x, targets, rng, recipe.mixup, recipe.cutmix)
+    return x, targets
+
 
 def crop_and_flip(images, rng, padding=4):
     """Shift by up to `padding` pixels, the border filled with zeros, and mirror half of them.

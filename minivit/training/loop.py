@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .. import loss
 from ..backend import to_device
 from ..checkpoints.native import describe, save
-from ..image import normalise
 from ..initialisation import init
 from ..trees import tree_map
-from .augmentation import crop_and_flip, erase, mix, smooth
+from . import network
+from .augmentation import augmented
 from .evaluation import evaluate
 from .optimiser import clip
 from .recipe import Recipe
@@ -47,6 +46,7 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
     if batches == 0:
         raise ValueError(f"{len(kept)} training images do not fill one batch of {recipe.batch_size}: "
                          "choose a smaller batch_size or held_out")
+    recipe.check_fits(config)
     config = replace(config, num_classes=len(data.classes))
     model = init(config, seed=recipe.seed, labels=data.classes, preprocessing=preprocessing)
     about = {"recipe": asdict(recipe), "images": len(data), **describe(model)}
@@ -57,7 +57,7 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
     state = State.of(model.params, recipe)
     state.restore(folder, about)
     write_hashes(data, folder)
-    saved = time.monotonic()
+    saved = time.perf_counter()
 
     def rate(step):
         return learning_rate(step, recipe.epochs * batches, recipe.warmup_epochs * batches, recipe.peak_rate)
@@ -71,21 +71,22 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
                 if stop_after is not None and state.step >= stop_after:
                     state.save(folder, about)
                     return state.result(model)
-                started = time.monotonic()
+                started = time.perf_counter()
                 chosen = order[i * recipe.batch_size:(i + 1) * recipe.batch_size]
                 rng = np.random.default_rng([recipe.seed, epoch, i])
+                left = 1 - state.step / (recipe.epochs * batches)
                 value, right = _step(model, state, recipe, data.images[chosen], data.labels[chosen],
-                                     rate(state.step), rng)
-                _count(state.sums, bar, value, right, len(chosen), time.monotonic() - started)
-                if time.monotonic() - saved > save_seconds:
+                                     rate(state.step), left, rng)
+                _count(state.sums, bar, value, right, len(chosen), time.perf_counter() - started)
+                if time.perf_counter() - saved > save_seconds:
                     state.save(folder, about)
-                    saved = time.monotonic()
+                    saved = time.perf_counter()
         _finish_epoch(state, rate(state.step - 1), evaluate(state.result(model), held_out) if len(held_out) else {})
         write_log(state.log, folder)
-        if curve:
-            draw_curve(state.log, folder)
         state.save(folder, about)
-        saved = time.monotonic()
+        saved = time.perf_counter()
+        if curve:
+            draw_curve(state.log, folder)                   # last: an error in drawing must not cost the epoch
     trained = state.result(model)
     save(trained.to("cpu"), folder / "model.safetensors")
     return trained
@@ -101,32 +102,22 @@ def _begin_with(start, model):
     return model.with_params(tree_map(lambda a: a.astype(model.dtype), start.params))
 
 
-def _step(model, state, recipe, images, labels, rate, rng):
-    """One batch: augment, forward, loss, backward, clip, update. Returns the loss and how many were right."""
-    x, targets = _augmented(images, labels, model, recipe, rng)
+def _step(model, state, recipe, images, labels, rate, left, rng):
+    """One batch: augment, forward, loss, backward, clip, update. Returns the loss and how many were right.
+
+    left: the share of the run's steps that is left, with which patch dropout falls.
+    """
+    x, targets = augmented(images, labels, model, recipe, rng)
     x, targets = to_device(x, model.device), to_device(targets, model.device)            # (B, H, W, 3), (B, K)
-    logits, cache = model.forward(x)                                                      # (B, K)
-    value, loss_cache = loss.forward(logits, targets)
+    value, grads, logits = network.loss_and_gradients(model, x, targets, rng, recipe.patch_dropout * left,
+                                                      recipe.stochastic_depth)
     value = float(value)                                                                  # a GPU waits here
     if not math.isfinite(value):
         raise ValueError(f"the loss is {value} at step {state.step + 1}: begin anew in another folder with a "
                          f"smaller peak_rate than {recipe.peak_rate}")
-    _, grads = model.backward(loss.backward(loss_cache), cache)
     grads, _ = clip(grads, recipe.largest_gradient)
     state.update(grads, rate, recipe)
     return value, int((to_device(logits, "cpu").argmax(axis=1) == labels).sum())
-
-
-def _augmented(images, labels, model, recipe, rng):
-    """The batch as the network sees it: normalised pixels (B, H, W, 3), and probabilities (B, K) to aim at."""
-    images = crop_and_flip(images, rng, recipe.padding)
-    if recipe.erase:
-        images = erase(images, rng, recipe.erase)
-    x = normalise(images, model.preprocessing)
-    targets = smooth(labels, model.config.num_classes, recipe.label_smoothing)
-    if recipe.mixup or recipe.cutmix:
-        x, targets = mix(x, targets, rng, recipe.mixup, recipe.cutmix)
-    return x, targets
 
 
 def _hold_out(data, recipe):
@@ -142,8 +133,13 @@ def _count(sums, bar, value, right, images, seconds):
     sums["images"] += images
     sums["seconds"] += seconds
     bar.set_postfix_str(f"loss {sums['loss'] / sums['images']:.3f}, accuracy {sums['right'] / sums['images']:.1%}, "
-                        f"{sums['images'] / sums['seconds']:.0f} images/s", refresh=False)
+                        f"{_speed(sums):.0f} images/s", refresh=False)
     bar.update()
+
+
+def _speed(sums):
+    """Images a second; 0 before the clock has moved."""
+    return sums["images"] / sums["seconds"] if sums["seconds"] else 0.0
 
 
 def _finish_epoch(state, rate, held_out):
@@ -152,5 +148,5 @@ def _finish_epoch(state, rate, held_out):
     state.log.append({"epoch": len(state.log) + 1, "loss": sums["loss"] / sums["images"],
                       "accuracy": sums["right"] / sums["images"], "held_out_loss": held_out.get("loss"),
                       "held_out_accuracy": held_out.get("accuracy"), "learning_rate": rate,
-                      "images_per_second": sums["images"] / sums["seconds"]})
+                      "images_per_second": _speed(sums)})
     state.sums = dict.fromkeys(sums, 0)

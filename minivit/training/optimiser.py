@@ -46,6 +46,10 @@ class AdamW:
                 w *= 1 - rate * decay
             w -= (rate / correction1) * m / (np.sqrt(v) / correction2 + self.epsilon)
 
+    def arrays(self):
+        """The state's arrays, by part and name."""
+        return {"first": self.first, "second": self.second}
+
 
 def decays(name):
     """Whether a parameter is a weight matrix, which decay pulls towards zero."""

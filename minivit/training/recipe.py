@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a run. Raises ValueError for one out of range.
+    """The settings of a run. Raises ValueError for one out of range, and for one that would have no effect.
 
     epochs: passes over the training images. batch_size: images a step. peak_rate: the learning rate after the warm-up.
-    weight_decay: AdamW's, on weight matrices. warmup_epochs: the rise of the rate. label_smoothing: share of a label
-    spread over all classes. largest_gradient: joint norm to which gradients are clipped. padding: largest shift of an
-    image, pixels. held_out: images kept back to measure on. seed: decides weights, order and augmentation.
+    weight_decay: on weight matrices. warmup_epochs: the rise of the rate. label_smoothing: share of a label spread over
+    all classes. largest_gradient: joint norm to which gradients are clipped. padding: largest shift of an image,
+    pixels. held_out: images kept back to measure on. seed: decides weights, order and augmentation. optimiser: "adamw",
+    or "muon" for the layers' matrices.
 
     The rest is off by default. average: the weights' moving average keeps this share a step, and is what the run
     returns. mixup, cutmix: the α of the Beta distribution that a pair's share is drawn from. erase: share of the images
-    that lose a rectangle.
+    that lose a rectangle. patch_dropout: share of the patches that each image goes without at the first step; it falls
+    evenly to 0. stochastic_depth: rate at which images skip the last layer, less for earlier ones. rand_augment: how
+    many of RandAugment's operations an image goes through, of this magnitude, 0 to 1.
     """
 
     epochs: int = 25
@@ -32,9 +35,15 @@ class Recipe:
     mixup: float = 0.0
     cutmix: float = 0.0
     erase: float = 0.0
+    patch_dropout: float = 0.0
+    stochastic_depth: float = 0.0
+    optimiser: str = "adamw"
+    rand_augment: int = 0
+    magnitude: float = 0.5
 
     def __post_init__(self):
-        for name, low in (("epochs", 1), ("batch_size", 1), ("padding", 0), ("held_out", 0), ("seed", 0)):
+        for name, low in (("epochs", 1), ("batch_size", 1), ("padding", 0), ("held_out", 0), ("seed", 0),
+                          ("rand_augment", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < low:
                 raise ValueError(f"{name} is a whole number from {low} on, found {value!r}")
@@ -44,8 +53,24 @@ class Recipe:
         for name in ("weight_decay", "warmup_epochs", "mixup", "cutmix"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is at least 0, found {getattr(self, name)}")
-        for name in ("label_smoothing", "average"):
+        for name in ("label_smoothing", "average", "patch_dropout", "stochastic_depth"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 0 and below 1, found {getattr(self, name)}")
-        if not 0 <= self.erase <= 1:
-            raise ValueError(f"erase is a share, 0 to 1, found {self.erase}")
+        for name in ("erase", "magnitude"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share, 0 to 1, found {getattr(self, name)}")
+        if self.magnitude != Recipe.magnitude and not self.rand_augment:
+            raise ValueError(f"magnitude {self.magnitude} changes nothing without rand_augment: "
+                             "give the number of operations too")
+        if self.optimiser not in ("adamw", "muon"):
+            raise ValueError(f'optimiser is "adamw" or "muon", found {self.optimiser!r}')
+
+    def check_fits(self, config):
+        """Raises ValueError for settings that would leave nothing of this model's images, or change nothing."""
+        height, width = config.height_width
+        if self.padding >= min(height, width):
+            raise ValueError(f"padding {self.padding} could shift an image of {height} x {width} pixels out of sight: "
+                             "choose a smaller one")
+        if self.stochastic_depth and config.num_layers == 1:
+            raise ValueError("stochastic_depth skips later layers more often and the first never: "
+                             "it needs at least 2 layers, found 1")

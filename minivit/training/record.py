@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import shutil
 
 from ..atomic import replacing
 from ..errors import CheckpointError
@@ -60,6 +61,7 @@ def draw_curve(rows, folder):
         if rows[-1][f"held_out_{name}"] is not None:
             axes.plot(epochs, [row[f"held_out_{name}"] for row in rows], marker=".", label="held out")
         axes.set(title=name, xlabel="epoch", ylabel=unit)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
     with replacing(folder / CURVE) as temporary:
@@ -70,4 +72,4 @@ def remove_leftovers(folder):
     """Take away what a run killed while writing left half-written."""
     for name in ("state.safetensors", "model.safetensors", HASHES, LOG, CURVE):
         for part in folder.glob(f".{name}.*.part*"):
-            part.unlink(missing_ok=True)
+            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)

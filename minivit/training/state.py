@@ -10,10 +10,12 @@ from ..backend import device_of, to_device
 from ..checkpoints.native import write_tensors
 from ..errors import CheckpointError
 from ..trees import flatten, tree_map
+from .muon import Muon
 from .optimiser import AdamW
 from .recipe import Recipe
 
 FILE = "state.safetensors"
+OPTIMISERS = {"adamw": AdamW, "muon": Muon}
 
 
 @dataclass
@@ -24,7 +26,7 @@ class State:
     """
 
     params: dict
-    optimiser: AdamW
+    optimiser: AdamW | Muon
     average: dict | None = None
     step: int = 0
     log: list = field(default_factory=list)
@@ -34,7 +36,7 @@ class State:
     def of(cls, params, recipe):
         """The state before the first step."""
         average = tree_map(lambda a: a.copy(), params) if recipe.average else None
-        return cls(params, AdamW.for_params(params), average)
+        return cls(params, OPTIMISERS[recipe.optimiser].for_params(params), average)
 
     def update(self, grads, rate, recipe):
         """One step of the optimiser, and of the average: a ← share · a + (1 - share) · w, in place.
@@ -55,7 +57,7 @@ class State:
 
     def arrays(self):
         """Every array of the state under one flat name; the very arrays, so that writing into them restores it."""
-        parts = {"weights": self.params, "first": self.optimiser.first, "second": self.optimiser.second}
+        parts = {"weights": self.params, **self.optimiser.arrays()}
         if self.average is not None:
             parts["average"] = self.average
         return {f"{part}/{name}": array for part, tree in parts.items() for name, array in flatten(tree).items()}

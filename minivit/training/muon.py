@@ -1,0 +1,92 @@
+"""Muon (Jordan 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025, arXiv 2502.16982) for the layers' matrices.
+
+    m = μ m + g
+    O = U Vᵀ, nearly, where g + μ m = U S Vᵀ
+    w = w - rate · (0.2 √max(in, out) · O + decay · w)
+
+A step moves a matrix equally far in all of its directions, where a gradient's few largest singular values would
+dominate. The factor (equation 4 of the second source) gives it the size of AdamW's steps, so that both share rate and
+decay. Query, key and value are three matrices. AdamW takes all that is no layer's matrix: embeddings, norms, biases,
+head.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import parallel
+from ..trees import flatten
+from .optimiser import AdamW, decays
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)                                # Jordan's: as steep as can be at 0
+ROUNDS = 5
+
+
+@dataclass
+class Muon:
+    """The optimiser's state: momentum of the layers' weight matrices, flat under their names, and AdamW for the rest.
+
+    keep: μ.
+    """
+
+    momentum: dict
+    adamw: AdamW
+    keep: float = 0.95
+
+    @classmethod
+    def for_params(cls, params):
+        """Zero momentum, and zero moments, for these params."""
+        flat = flatten(params)
+        return cls({n: np.zeros_like(a) for n, a in flat.items() if orthogonalised(n)},
+                   AdamW.for_params({n: a for n, a in flat.items() if not orthogonalised(n)}))
+
+    def step(self, params, grads, rate, decay):
+        """One step: changes params and the state in place."""
+        params, grads = flatten(params), flatten(grads)
+        self.adamw.step({n: params[n] for n in self.adamw.first}, grads, rate, decay)
+
+        def update(name):
+            w, g, m = params[name], grads[name], self.momentum[name]                     # (in, out)
+            m *= self.keep
+            m += g
+            w *= 1 - rate * decay
+            parts = 3 if name.endswith("qkv.weight") else 1
+            for part, direction in zip(np.split(w, parts, axis=1), np.split(g + self.keep * m, parts, axis=1)):
+                part -= rate * 0.2 * max(direction.shape) ** 0.5 * orthogonal(direction)
+
+        on_host = all(isinstance(m, np.ndarray) for m in self.momentum.values())
+        list((parallel.each if on_host else map)(update, list(self.momentum)))           # a core for each matrix
+
+    @property
+    def steps(self):
+        """The steps taken."""
+        return self.adamw.steps
+
+    @steps.setter
+    def steps(self, steps):
+        self.adamw.steps = steps
+
+    def arrays(self):
+        """The state's arrays, by part and name."""
+        return {"momentum": self.momentum, **self.adamw.arrays()}
+
+
+def orthogonalised(name):
+    """Whether Muon takes this parameter: a weight matrix inside a layer."""
+    return name.startswith("blocks.") and decays(name)
+
+
+def orthogonal(g):
+    """The matrix U Vᵀ of g = U S Vᵀ, nearly: Newton and Schulz's iteration x = a x + (b x xᵀ + c (x xᵀ)²) x.
+
+    It needs matrix products alone, no decomposition: U and V stay as they are, and each singular value s becomes
+    a s + b s³ + c s⁵, five times over. Those of at least 0.0015 ‖g‖ come to lie between 0.67 and 1.21; smaller ones
+    grow by up to a⁵ = 485 times. g: (in, out), of any size: ‖g‖ is divided out. Returns (in, out).
+    """
+    a, b, c = NEWTON_SCHULZ
+    x = g if g.shape[0] <= g.shape[1] else g.T                           # x xᵀ is then the smaller square
+    x = x / (np.sqrt((x * x).sum()) + 1e-7)                              # no singular value above 1
+    for _ in range(ROUNDS):
+        square = x @ x.T
+        x = a * x + (b * square + c * (square @ square)) @ x
+    return x if g.shape[0] <= g.shape[1] else x.T
