@@ -183,8 +183,11 @@ def test_train_options_reach_the_recipe(minivit_says, toy, tmp_path, monkeypatch
     seen = {}
     monkeypatch.setattr(loop, "train", lambda data, config, recipe, folder, **rest: seen.update(recipe=recipe, **rest))
     minivit_says("train", toy[2] / "test", "--out", tmp_path, *TRAIN, "--peak-rate", 0.5, "--mixup", 0.25, "--seed", 9,
-                 "--average", 0.5, "--save-seconds", 7)
+                 "--average", 0.5, "--save-seconds", 7, "--optimiser", "muon", "--patch-dropout", 0.25,
+                 "--stochastic-depth", 0.125, "--rand-augment", 3, "--magnitude", 0.75)
     r = seen["recipe"]
+    assert (r.optimiser, r.patch_dropout, r.stochastic_depth) == ("muon", 0.25, 0.125)
+    assert (r.rand_augment, r.magnitude) == (3, 0.75)
     assert (r.peak_rate, r.mixup, r.seed, r.average, r.epochs, r.batch_size) == (0.5, 0.25, 9, 0.5, 2, 4)
     assert seen["save_seconds"] == 7 and seen["preprocessing"].crop_fraction == 1
 
@@ -226,6 +229,9 @@ def test_ctrl_c_stops_a_training_run_and_it_goes_on(toy, tmp_path):
     (["train", "none", "--out", "run", "--patch-size", "5"], "patches of 5 x 5"),
     (["train", "none", "--out", "run", "--heads", "3"], "num_heads must divide the width"),
     (["train", "none", "--out", "run", "--peak-rate", "fast"], "invalid float value: 'fast'"),
+    (["train", "none", "--out", "run", "--optimiser", "sgd"], "invalid choice: 'sgd'"),
+    (["train", "none", "--out", "run", "--rand-augment", "-1"], "rand_augment is a whole number from 0 on, found -1"),
+    (["train", "none", "--out", "run", "--magnitude", "0.2"], "changes nothing without rand_augment"),
 ])
 def test_mistakes(minivit_says, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)

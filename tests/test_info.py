@@ -7,6 +7,7 @@ import pytest
 
 import minivit
 from minivit import blas_kernel
+from minivit.benchmarking import kernel_rates
 from minivit.cli import main
 from minivit.commands import info
 from tests.strict_array import fake_cupy
@@ -47,6 +48,7 @@ def test_with_a_gpu_it_names_gpu_and_driver(monkeypatch):
 @pytest.mark.parametrize("avx512_on_amd, in_use, own, advice", [
     (True, "SkylakeX", "Zen", "export OPENBLAS_CORETYPE=SkylakeX"),
     (True, "SkylakeX", "SkylakeX", "OPENBLAS_CORETYPE would not help"),
+    (True, "Cooperlake", "Cooperlake", "OPENBLAS_CORETYPE would not help"),
     (False, "Haswell", "Haswell", "OPENBLAS_CORETYPE would not help"),
     (False, "Haswell", "SapphireRapids", "left alone, OpenBLAS takes SapphireRapids"),
 ])
@@ -55,9 +57,30 @@ def test_the_advice_on_the_kernel(monkeypatch, avx512_on_amd, in_use, own, advic
     assert advice in info._kernel_advice(in_use, own)[-1]
 
 
+def test_the_advice_says_what_to_type_where_nothing_has_chosen(monkeypatch):
+    monkeypatch.setattr(blas_kernel, "worthwhile", lambda: True)
+    lines = info._kernel_advice("Zen", "Zen")
+    assert "import minivit.blas_kernel; minivit.blas_kernel.choose()" in lines
+    exec(next(line for line in lines if line.startswith("import")), {})
+
+
+HEAD = "measured now, true while nothing else runs: "
+
+
+@pytest.mark.parametrize("rates, in_use, own, line", [
+    ({"Zen": 2e11}, "Zen", "Zen", HEAD + "Zen 200 GFLOP/s (in use, OpenBLAS's own choice)"),
+    ({"Zen": 2e11, "SkylakeX": 3.5e11}, "SkylakeX", "Zen",
+     HEAD + "SkylakeX 350 GFLOP/s (in use); Zen 200 GFLOP/s (OpenBLAS's own choice)"),
+    ({"Zen": 2e11, "SkylakeX": 3.5e11}, "Zen", "Zen",
+     HEAD + "Zen 200 GFLOP/s (in use, OpenBLAS's own choice); SkylakeX 350 GFLOP/s")])
+def test_the_rates_of_the_kernels(rates, in_use, own, line):
+    assert info._rates_line(rates, in_use, own) == line
+
+
 def test_openblas_own_choice_is_seen_whatever_is_set(monkeypatch):
-    if not any(library["internal_api"] == "openblas" for library in minivit.parallel.blas().info()):
+    if not any(library["internal_api"] == "openblas" for library in minivit.blas_threads.blas().info()):
         pytest.skip("NumPy does not use OpenBLAS here")
-    own = info._own_choice()
+    _, own = kernel_rates.kernel_rates(None, seconds=0)
     monkeypatch.setenv(blas_kernel.VARIABLE, "Haswell")
-    assert info._own_choice() == own and own
+    rates, again = kernel_rates.kernel_rates("Haswell", seconds=0)
+    assert again == own and own and "Haswell" in rates and min(rates.values()) > 0

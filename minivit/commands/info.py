@@ -4,12 +4,17 @@ from .arguments import new_command
 
 DESCRIPTION = """\
 Print what minivit runs on: its version, Python's and NumPy's, the library that multiplies NumPy's matrices with the
-kernel and threads in use, and the GPU and driver that --device cuda would use, or why it would not work.
+kernel and threads in use, what that and other kernels compute a second here (it takes a second to measure), and the
+GPU and driver that --device cuda would use, or why it would not work.
 """
 
 EXAMPLE = """\
   minivit info
 """
+
+
+# OpenBLAS's kernels that use AVX-512.
+AVX512_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
 
 def add_to(commands):
@@ -33,44 +38,50 @@ def run(options):
             subject = ""
 
 
-def blas_lines():
-    """The libraries that multiply NumPy's matrices, and whether another kernel would suit this processor better."""
-    from ..parallel import blas
+def blas_lines(seconds=0.25):
+    """The libraries that multiply NumPy's matrices, how fast each kernel is here, and which would suit better.
+
+    seconds: of measuring a kernel.
+    """
+    from ..blas_threads import blas
     libraries = blas().info()
     if not libraries:
         return ["a library that threadpoolctl does not know"]
     lines = [f"{library['internal_api']} {library['version']}, kernel {library.get('architecture') or 'unnamed'}, "
              f"{library['num_threads']} thread(s)" for library in libraries]
     if libraries[0]["internal_api"] == "openblas":
-        lines += _kernel_advice(libraries[0]["architecture"], _own_choice())
+        from ..benchmarking.kernel_rates import kernel_rates
+        in_use = libraries[0]["architecture"]
+        try:
+            rates, own = kernel_rates(in_use, seconds)
+        except (OSError, RuntimeError) as error:
+            return [*lines, f"how fast it is could not be measured: {error}"]
+        lines += [_rates_line(rates, in_use, own), *_kernel_advice(in_use, own)]
     return lines
+
+
+def _rates_line(rates, in_use, own):
+    """What each kernel computes a second, the one in use first."""
+    said = {in_use: ["in use"]}
+    said.setdefault(own, []).append("OpenBLAS's own choice")
+    kernels = sorted(rates, key=lambda kernel: kernel != in_use)
+    return "measured now, true while nothing else runs: " + "; ".join(
+        f"{kernel} {rates[kernel] / 1e9:.0f} GFLOP/s" + (f" ({', '.join(said[kernel])})" if kernel in said else "")
+        for kernel in kernels)
 
 
 def _kernel_advice(in_use, own):
     """What OPENBLAS_CORETYPE does for this processor, given the kernel in use here and OpenBLAS's own choice."""
     from ..blas_kernel import AVX512_KERNEL, VARIABLE, worthwhile
-    if own is None:
-        return []
-    if worthwhile() and own != AVX512_KERNEL:
+    if worthwhile() and own not in AVX512_KERNELS:
         return [f"left alone, OpenBLAS takes the {own} kernel, which leaves this processor's AVX-512 unused;",
-                "minivit's commands choose better themselves, other programs and notebooks need, before Python starts:",
+                "minivit's commands choose better themselves; a REPL or notebook does before it imports NumPy, with",
+                "import minivit.blas_kernel; minivit.blas_kernel.choose()",
+                "and every program does that is started after",
                 f"export {VARIABLE}={AVX512_KERNEL}"]
     if in_use != own:
         return [f"{VARIABLE} has chosen this kernel; left alone, OpenBLAS takes {own}"]
     return [f"OpenBLAS takes this kernel by itself; {VARIABLE} would not help"]
-
-
-def _own_choice():
-    """The kernel that OpenBLAS takes where nothing tells it, seen in a process of its own, or None."""
-    import os
-    import subprocess
-    import sys
-
-    from ..blas_kernel import VARIABLE
-    look = "import numpy, threadpoolctl as t; print(next(i['architecture'] for i in t.threadpool_info()))"
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    child = subprocess.run([sys.executable, "-c", look], env=environment, capture_output=True, text=True)
-    return child.stdout.strip() or None
 
 
 def gpu_lines():

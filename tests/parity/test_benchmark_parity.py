@@ -1,0 +1,78 @@
+"""The other libraries' networks that benchmarks/ measure compute what minivit computes, and train as it trains."""
+
+import importlib
+import sys
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.benchmarking import cases, numpy_network
+from minivit.benchmarking.cases import Case
+
+pytestmark = pytest.mark.parity
+SMALL = minivit.config.as_config("Ti/16", num_layers=3, image_size=64, num_classes=7)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    return cases.weights_file(Case("small", SMALL, 2), tmp_path)
+
+
+def batch():
+    return cases.fresh_batch(SMALL, 2, np.random.default_rng(0))
+
+
+def relative(a, b):
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+def torch_network(weights, monkeypatch, library):
+    from minivit.benchmarking import torch_network
+    if library == "torchvision":
+        torch_network.network_class()                   # declares what torchvision's import may need
+        monkeypatch.setitem(sys.modules, "timm", None)
+    network = torch_network.Network(weights, SMALL, 2, threads=1)
+    assert network.library.startswith(library)
+    return network
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_pytorch(weights, monkeypatch, library):
+    theirs, mine = torch_network(weights, monkeypatch, library), numpy_network.Network(weights, SMALL, 2, threads=1)
+    x, labels = batch()
+    assert relative(mine.forward(x, labels), theirs.forward(*theirs.arranged(x, labels)).numpy()) < 1e-5
+    ours, reference = mine.first_step(x, labels), theirs.first_step(*theirs.arranged(x, labels))
+    assert ours.keys() == reference.keys()
+    for name, array in ours.items():
+        assert relative(array, reference[name]) < 1e-4, name
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_the_same_tensors_decay(weights, monkeypatch, library):
+    """With a large decay for all that decays, weights would part within a step if the rule differed."""
+    monkeypatch.setattr("minivit.benchmarking.torch_network.WEIGHT_DECAY", 1000.0)
+    monkeypatch.setattr("minivit.benchmarking.numpy_network.WEIGHT_DECAY", 1000.0)
+    theirs, mine = torch_network(weights, monkeypatch, library), numpy_network.Network(weights, SMALL, 2, threads=1)
+    x, labels = batch()
+    ours, reference = mine.first_step(x, labels), theirs.first_step(*theirs.arranged(x, labels))
+    assert relative(ours["logits after the step"], reference["logits after the step"]) < 1e-3
+
+
+def test_jax(weights):
+    pytest.importorskip("jax")
+    x, labels = batch()
+    network = importlib.import_module("benchmarks.jax_network").Network(weights, SMALL, 2, threads=1)
+    mine = numpy_network.Network(weights, SMALL, 2, threads=1).forward(x, labels)
+    assert relative(np.asarray(network.forward(*network.arranged(x, labels))), mine) < 1e-5
+
+
+@pytest.mark.parametrize("module, package", [("onnxruntime_network", "onnxruntime"), ("openvino_network", "openvino")])
+def test_libraries_that_read_onnx(weights, module, package):
+    pytest.importorskip(package)
+    pytest.importorskip("onnx")
+    assert importlib.import_module("benchmarks.onnx_files").export(Case("small", SMALL, 2), weights, threads=1) is None
+    x, labels = batch()
+    network = importlib.import_module(f"benchmarks.{module}").Network(weights, SMALL, 2, threads=1)
+    mine = numpy_network.Network(weights, SMALL, 2, threads=1).forward(x, labels)
+    assert relative(network.forward(*network.arranged(x, labels)), mine) < 1e-5
