@@ -50,16 +50,19 @@ def backward(dy, cache):
     dqkv = np.empty_like(dmerged, shape=(B, T, 3 * num_heads * d))      # (B, T, 3D)
     dquery, dkey, dvalue = split_heads(dqkv, num_heads)                 # views: what is written here lands in dqkv
 
+    def of_block(some):
+        q, k, v, do = (array[:, some] for array in (query, key, value, dheads))          # (B, h, T, d) each
+        a = weights(q, k)                                               # (B, h, T, T)
+        np.matmul(a.swapaxes(-1, -2), do, out=dvalue[:, some])          # dv = Aᵀ dheads
+        da = do @ v.swapaxes(-1, -2)                                    # (B, h, T, T)
+        ds = softmax.backward(da, a)                                    # (B, h, T, T)
+        ds *= 1 / math.sqrt(d)
+        np.matmul(ds, k, out=dquery[:, some])                           # dq = ds k / √d
+        np.matmul(ds.swapaxes(-1, -2), q, out=dkey[:, some])            # dk = dsᵀ q / √d
+
     def of_heads(h):
         for some, _ in blocks_of(h, query, whole=True):
-            q, k, v, do = (array[:, some] for array in (query, key, value, dheads))      # (B, h, T, d) each
-            a = weights(q, k)                                           # (B, h, T, T)
-            np.matmul(a.swapaxes(-1, -2), do, out=dvalue[:, some])      # dv = Aᵀ dheads
-            da = do @ v.swapaxes(-1, -2)                                # (B, h, T, T)
-            ds = softmax.backward(da, a)                                # (B, h, T, T)
-            ds *= 1 / math.sqrt(d)
-            np.matmul(ds, k, out=dquery[:, some])                       # dq = ds k / √d
-            np.matmul(ds.swapaxes(-1, -2), q, out=dkey[:, some])        # dk = dsᵀ q / √d
+            of_block(some)
 
     share(of_heads, num_heads, dqkv)
     dx, dqkv_params = linear.backward(dqkv, qkv_cache)                  # (B, T, D)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .parallel import share
 
-BLOCK_BYTES = 256 * 1024
+BLOCK_BYTES = 512 * 1024
 
 
 def in_blocks(function, *arrays):

@@ -17,7 +17,7 @@ import numpy as np
 from .blas_threads import one_thread_blas, thread_count
 from .trees import tree_map
 
-IMAGES_PER_RUN = 8
+IMAGES_PER_RUN = 16
 SMALLEST_SHARED = 1 << 16
 
 

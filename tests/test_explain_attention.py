@@ -287,15 +287,25 @@ def test_peak_bytes_sees_what_numpy_holds():
     assert 16 << 20 <= measuring.peak_bytes(hold_two) < 17 << 20
 
 
-def test_blocks_of_queries_give_the_same_numbers_in_less_memory():
+def test_attention_takes_less_memory_than_all_heads_and_queries_at_once(monkeypatch):
     block = minivit.init("Ti/16", num_layers=1, num_classes=0, dtype="float64").params["blocks"][0]["attn"]
     x = np.random.default_rng(0).standard_normal((1, 1025, 192))
-    whole, _ = attention.forward(x, block, 3)
-    in_blocks, _ = attention.forward(x, block, 3, keep=False)
-    assert np.linalg.norm(whole - in_blocks) <= 1e-13 * np.linalg.norm(whole)
-    kept = measuring.peak_bytes(lambda: attention.forward(x, block, 3))
-    freed = measuring.peak_bytes(lambda: attention.forward(x, block, 3, keep=False))
-    assert freed < 0.75 * kept
+    dy = np.random.default_rng(1).standard_normal(x.shape)
+
+    def both():
+        y, cache = attention.forward(x, block, 3)
+        return y, attention.backward(dy, cache)[0]
+
+    def peaks():
+        _, cache = attention.forward(x, block, 3)
+        return [measuring.peak_bytes(lambda: attention.forward(x, block, 3)),
+                measuring.peak_bytes(lambda: attention.backward(dy, cache))]
+
+    in_blocks, lean = both(), peaks()
+    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": 3 * 1025 ** 2})
+    for ours, whole in zip(in_blocks, both()):
+        assert np.linalg.norm(ours - whole) <= 1e-13 * np.linalg.norm(whole)
+    assert all(ours < 0.75 * whole for ours, whole in zip(lean, peaks()))
 
 
 def test_painting_changes_the_named_patch_of_each_image_alone():

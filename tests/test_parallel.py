@@ -25,8 +25,8 @@ def two_threads(monkeypatch):
     monkeypatch.setattr(parallel, "SMALLEST_SHARED", 0)
 
 
-@pytest.mark.parametrize("images, threads, runs", [(1, 2, 1), (2, 2, 2), (3, 2, 2), (16, 2, 2), (17, 2, 4), (64, 2, 8),
-                                                   (9, 1, 2), (5, 4, 4)])
+@pytest.mark.parametrize("images, threads, runs", [(1, 2, 1), (2, 2, 2), (3, 2, 2), (32, 2, 2), (33, 2, 4), (64, 2, 4),
+                                                   (17, 1, 2), (5, 4, 4)])
 def test_split_covers_the_batch_evenly(images, threads, runs, monkeypatch):
     monkeypatch.setattr(parallel, "thread_count", lambda: threads)
     parts = parallel.split(np.empty(images))

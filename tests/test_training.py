@@ -208,7 +208,7 @@ def test_a_stopped_run_ends_with_the_same_weights_to_the_bit(tmp_path, config, r
         folder = tmp_path / "-".join(map(str, stops))
         for stop in stops:
             run(folder, recipe, config=config, stop_after=stop)
-            assert not (folder / "model.safetensors").exists() or stop == 12
+            assert (folder / "model.safetensors").exists() == (stop >= 4)      # the model so far, after each epoch
         run(folder, recipe, config=config)
         assert weights(folder) == weights(tmp_path / "whole"), stops
         assert log(folder) == log(tmp_path / "whole"), stops

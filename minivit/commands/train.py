@@ -20,7 +20,7 @@ model's size. The folder given by --out receives, as the run goes on:
   log.csv             a row an epoch: epoch, loss, accuracy, both on the images held out (held_out_loss,
                       held_out_accuracy), learning_rate, images_per_second
   curve.png           the log as a picture, with --curve
-  model.safetensors   at the end, the model: minivit predict --model FOLDER/model.safetensors photo.jpg
+  model.safetensors   after each epoch, the model so far: minivit predict --model FOLDER/model.safetensors photo.jpg
 """
 
 EXAMPLE = """\

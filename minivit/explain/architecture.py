@@ -48,7 +48,7 @@ def forward_backward_figure(config):
     rows = (("patch_embedding", "(B, N, D)", "patches, E", "dx  (B, H, W, C)", "dE, db"),
             ("cls_token", "(B, T, D)", "–", "dtokens[:, 1:]  (B, N, D)", "dcls"),
             ("position_embedding", "(B, T, D)", "–", "dtokens  (B, T, D)", "dpos"),
-            ("layer 0", "(B, T, D)", "x̂ and 1/σ twice; q, k, v, A;\nmerged; GELU's slope; hidden", "dtokens  (B, T, D)",
+            ("layer 0", "(B, T, D)", "x̂ and 1/σ twice; q, k, v;\nmerged; GELU's slope; hidden", "dtokens  (B, T, D)",
              "all of blocks[0]"),
             (f"layer {L - 1}", "(B, T, D)", "the same, L times", "dtokens  (B, T, D)", f"all of blocks[{L - 1}]"),
             ("head", "(B, K)", "x̂ and 1/σ of [CLS], representation", "dtokens  (B, T, D)", "dnorm, dhead"),

@@ -29,7 +29,10 @@ def pair_share(config):
 
 
 def attention_bytes(config, itemsize=4):
-    """Bytes of the attention matrices of all layers and heads, one image: what a plain backward pass must keep."""
+    """Bytes of the attention matrices of all layers and heads, one image: what a plain backward pass must keep.
+
+    minivit keeps none of them: `attention.backward` computes them anew.
+    """
     return config.num_layers * config.num_heads * config.num_tokens ** 2 * itemsize
 
 

@@ -33,7 +33,7 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
     """Train a ViT on LabelledImages and return it; its files appear in `folder`.
 
     images.sha256: the images' hashes, at once. state.safetensors: weights, moments, step; a run goes on from there.
-    log.csv, and curve.png where `curve`: a row an epoch. model.safetensors: at the end, the trained model, for
+    log.csv, and curve.png where `curve`: a row an epoch. model.safetensors: after each epoch, the model so far, for
     `minivit.load`. start: a model of this config whose weights to begin with, instead of random ones. save_seconds:
     time between saves. stop_after: leave after this many steps in all, with the state saved. Raises ValueError or
     CheckpointError where the settings do not fit the data or the folder's state, or where the loss is no longer finite.
@@ -83,13 +83,12 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
                     saved = time.perf_counter()
         _finish_epoch(state, rate(state.step - 1), evaluate(state.result(model), held_out) if len(held_out) else {})
         write_log(state.log, folder)
+        save(state.result(model).to("cpu"), folder / "model.safetensors")
         state.save(folder, about)
         saved = time.perf_counter()
         if curve:
             draw_curve(state.log, folder)                   # last: an error in drawing must not cost the epoch
-    trained = state.result(model)
-    save(trained.to("cpu"), folder / "model.safetensors")
-    return trained
+    return state.result(model)
 
 
 def _begin_with(start, model):

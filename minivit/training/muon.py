@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import parallel
 from ..trees import flatten
-from .optimiser import AdamW, decays
+from .optimiser import AdamW, decays, on_all_cores
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)                                # Jordan's: as steep as can be at 0
 ROUNDS = 5
@@ -54,8 +53,7 @@ class Muon:
             for part, direction in zip(np.split(w, parts, axis=1), np.split(g + self.keep * m, parts, axis=1)):
                 part -= rate * 0.2 * max(direction.shape) ** 0.5 * orthogonal(direction)
 
-        on_host = all(isinstance(m, np.ndarray) for m in self.momentum.values())
-        list((parallel.each if on_host else map)(update, list(self.momentum)))           # a core for each matrix
+        on_all_cores(update, self.momentum)
 
     @property
     def steps(self):

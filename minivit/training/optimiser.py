@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import parallel
+from ..blocks import in_blocks
 from ..trees import flatten, tree_map
 
 
@@ -35,20 +37,35 @@ class AdamW:
         self.steps += 1
         correction1 = 1 - self.beta1 ** self.steps
         correction2 = math.sqrt(1 - self.beta2 ** self.steps)
-        grads = flatten(grads)
-        for name, w in flatten(params).items():
-            g, m, v = grads[name], self.first[name], self.second[name]
+        params, grads = flatten(params), flatten(grads)
+
+        def update(w, g, m, v, kept):
             m *= self.beta1
             m += (1 - self.beta1) * g
             v *= self.beta2
             v += (1 - self.beta2) * (g * g)
-            if decays(name):
-                w *= 1 - rate * decay
+            w *= kept
             w -= (rate / correction1) * m / (np.sqrt(v) / correction2 + self.epsilon)
+
+        def of_parameter(name):
+            kept = 1 - rate * decay if decays(name) else 1.0
+            arrays = (params[name], grads[name], self.first[name], self.second[name])
+            if all(a.flags.c_contiguous for a in arrays):
+                in_blocks(lambda *blocks: update(*blocks, kept), *arrays)
+            else:
+                update(*arrays, kept)
+
+        on_all_cores(of_parameter, self.first)
 
     def arrays(self):
         """The state's arrays, by part and name."""
         return {"first": self.first, "second": self.second}
+
+
+def on_all_cores(function, arrays):
+    """function(name) for each name of {name: array}, on the host a core for each; on a GPU one after another."""
+    on_host = all(isinstance(a, np.ndarray) for a in arrays.values())
+    list((parallel.each if on_host else map)(function, list(arrays)))
 
 
 def decays(name):
