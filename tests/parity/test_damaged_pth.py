@@ -70,7 +70,7 @@ def test_files_cut_short_and_flipped(new_form, tensors, tmp_path):
 def refused(path):
     """The message with which a fresh process refuses the file, within 5 seconds of CPU; torch itself takes most MB."""
     code = LOAD.replace("sys.exit(used > 500)", "sys.exit(used > 500 + base)").replace(
-        "import minivit\n", "import minivit, torch\nbase = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "import minivit\n", "import minivit, torch\nbase = peak_megabytes()\n"
         "resource.setrlimit(resource.RLIMIT_CPU, (int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2])) + 5,) * 2)\n",
         1).replace("resource.setrlimit(resource.RLIMIT_CPU, (5, 5))\n", "", 1)
     result = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=300)
