@@ -14,54 +14,59 @@ from . import linear, softmax
 from .backend import device_of
 from .parallel import share
 
+ALL = slice(None)
 SCORES_PER_BLOCK = {"cpu": 1 << 17, "cuda": 1 << 28}                 # half a megabyte, to stay in cache; a gigabyte
 
 
-def forward(x, params, num_heads, keep=True):
+def forward(x, params, num_heads, keep=True, asking=ALL):
     """Multi-head self-attention. x: (B, T, D). params: qkv (D, 3D) and proj (D, D), weight and bias each.
 
-    keep: False where no backward pass follows. Returns y (B, T, D) and the cache.
+    keep: False where no backward pass follows. asking: a slice of the tokens, the t whose output is wanted; all are
+    looked at. Returns y (B, t, D) and the cache.
     """
     qkv, qkv_cache = linear.forward(x, params["qkv"])                   # (B, T, 3D)
     query, key, value = split_heads(qkv, num_heads)                     # (B, H, T, d) each
-    merged = np.empty_like(x, order="C")                                # (B, T, D)
-    heads = merge_view(merged, num_heads)                               # (B, H, T, d), a view of merged
+    query = query[:, :, asking]                                         # (B, H, t, d)
+    merged = np.empty_like(x[:, asking], order="C")                     # (B, t, D)
+    heads = merge_view(merged, num_heads)                               # (B, H, t, d), a view of merged
 
     def of_heads(h):
-        for some, rows in blocks_of(h, query):
-            a = weights(query[:, some, rows], key[:, some])             # (B, h, t, T)
+        for some, rows in blocks_of(h, query, key):
+            a = weights(query[:, some, rows], key[:, some])             # (B, h, rows, T)
             np.matmul(a, value[:, some], out=heads[:, some, rows])
 
     share(of_heads, num_heads, qkv)
-    y, proj_cache = linear.forward(merged, params["proj"])              # (B, T, D)
-    return y, (query, key, value, qkv_cache, proj_cache) if keep else None
+    y, proj_cache = linear.forward(merged, params["proj"])              # (B, t, D)
+    return y, (query, key, value, asking, qkv_cache, proj_cache) if keep else None
 
 
 def backward(dy, cache):
-    """Gradients of `forward`, its steps in reverse. dy: (B, T, D). Returns dx (B, T, D) and grads.
+    """Gradients of `forward`, its steps in reverse. dy: (B, t, D). Returns dx (B, T, D) and grads.
 
     A is computed anew from q and k: to keep it for every layer would take memory that grows with T².
     """
-    query, key, value, qkv_cache, proj_cache = cache
-    B, num_heads, T, d = query.shape
-    dmerged, dproj = linear.backward(dy, proj_cache)                    # (B, T, D)
-    dheads = merge_view(dmerged, num_heads)                             # (B, H, T, d)
+    query, key, value, asking, qkv_cache, proj_cache = cache
+    B, num_heads, T, d = key.shape
+    dmerged, dproj = linear.backward(dy, proj_cache)                    # (B, t, D)
+    dheads = merge_view(dmerged, num_heads)                             # (B, H, t, d)
 
     dqkv = np.empty_like(dmerged, shape=(B, T, 3 * num_heads * d))      # (B, T, 3D)
-    dquery, dkey, dvalue = split_heads(dqkv, num_heads)                 # views: what is written here lands in dqkv
+    dqueries, dkey, dvalue = split_heads(dqkv, num_heads)               # views: what is written here lands in dqkv
+    dqueries[...] = 0.0                                                 # a query not asked changes nothing
+    dquery = dqueries[:, :, asking]                                     # (B, H, t, d)
 
     def of_block(some):
-        q, k, v, do = (array[:, some] for array in (query, key, value, dheads))          # (B, h, T, d) each
-        a = weights(q, k)                                               # (B, h, T, T)
+        q, k, v, do = (array[:, some] for array in (query, key, value, dheads))          # (B, h, t or T, d)
+        a = weights(q, k)                                               # (B, h, t, T)
         np.matmul(a.swapaxes(-1, -2), do, out=dvalue[:, some])          # dv = Aᵀ dheads
-        da = do @ v.swapaxes(-1, -2)                                    # (B, h, T, T)
-        ds = softmax.backward(da, a)                                    # (B, h, T, T)
+        da = do @ v.swapaxes(-1, -2)                                    # (B, h, t, T)
+        ds = softmax.backward(da, a)                                    # (B, h, t, T)
         ds *= 1 / math.sqrt(d)
         np.matmul(ds, k, out=dquery[:, some])                           # dq = ds k / √d
         np.matmul(ds.swapaxes(-1, -2), q, out=dkey[:, some])            # dk = dsᵀ q / √d
 
     def of_heads(h):
-        for some, _ in blocks_of(h, query, whole=True):
+        for some, _ in blocks_of(h, query, key, whole=True):
             of_block(some)
 
     share(of_heads, num_heads, dqkv)
@@ -85,17 +90,17 @@ def scores(query, key):
     return s
 
 
-def blocks_of(heads, query, whole=False):
+def blocks_of(heads, query, key, whole=False):
     """(heads, rows) of blocks of at most SCORES_PER_BLOCK: as many whole heads as fit, else some queries of one head.
 
-    heads: a slice of query's (B, H, T, d). whole: never less than a head.
+    heads: a slice of the H. query: (B, H, t, d). key: (B, H, T, d). whole: never less than a head.
     """
-    B, _, T, _ = query.shape
+    (B, _, t, _), T = query.shape, key.shape[2]
     size = SCORES_PER_BLOCK[device_of(query)]
-    count = max(1, min(heads.stop - heads.start, size // (B * T * T)))
-    step = T if whole else max(1, min(T, size // (B * count * T)))
+    count = max(1, min(heads.stop - heads.start, size // (B * t * T)))
+    step = t if whole else max(1, min(t, size // (B * count * T)))
     for first in range(heads.start, heads.stop, count):
-        for start in range(0, T, step):
+        for start in range(0, t, step):
             yield slice(first, min(first + count, heads.stop)), slice(start, start + step)
 
 

@@ -22,12 +22,13 @@ TANH_SCALE = math.sqrt(2 / math.pi)
 TANH_CUBIC = 0.044715
 
 
-def forward(x, form="erf", keep=True):
+def forward(x, form="erf", keep=True, out=None):
     """gelu(x), elementwise. x: any shape. form: "erf" or "tanh". keep: False where no backward pass follows.
 
+    out: an array for y; it may be `x` itself where the caller has no further use for it.
     Returns y, of the shape of x, and the cache: the slope gelu'(x), made while Φ(x) is at hand.
     """
-    y = np.empty_like(x, order="C")
+    y = np.empty_like(x, order="C") if out is None else out
     function = _erf_form if form == "erf" else _tanh_form
     if not keep:
         in_blocks(function, x, y)

@@ -10,6 +10,7 @@ Logits are not probabilities: `softmax` makes them so. A model without classes e
 import numpy as np
 
 from . import layer_norm, linear
+from .attention import ALL
 
 
 def forward(x, params, pool="cls", class_token=True, eps=1e-6):
@@ -43,6 +44,11 @@ def backward(dy, cache):
         first = int(class_token)
         dx[:, first:] = dpooled[:, None] / (shape[1] - first)
     return dx, {norm_name(pool): dnorm, **dhead}
+
+
+def tokens_read(pool):
+    """A slice of the tokens: those of the last layer that the logits depend on."""
+    return slice(0, 1) if pool == "cls" else ALL
 
 
 def norm_name(pool):

@@ -12,7 +12,7 @@ def forward(x, params, form="erf", keep=True):
     form: GELU's, "erf" or "tanh". keep: False where no backward pass follows. Returns y (B, T, D) and the cache.
     """
     expanded, fc1_cache = linear.forward(x, params["fc1"])              # (B, T, M)
-    hidden, gelu_cache = gelu.forward(expanded, form, keep)             # (B, T, M)
+    hidden, gelu_cache = gelu.forward(expanded, form, keep, out=expanded)       # (B, T, M)
     y, fc2_cache = linear.forward(hidden, params["fc2"])                # (B, T, D)
     return y, (fc1_cache, gelu_cache, fc2_cache)
 

@@ -5,6 +5,7 @@ steps, the elementwise ones too, which BLAS alone would leave to one core. Where
 shared instead: columns of a product, rows of an elementwise step, heads of attention. Results differ by rounding only.
 """
 
+import itertools
 import operator
 import os
 import threading
@@ -50,10 +51,11 @@ def total(function, items):
 
     function may hand over parts of its tree early, as take(key, part); they come back summed as {key: part}, the second
     result. The thread that brings the last summand of a part adds all threads' up, in the threads' order: the parts
-    of two threads then exist side by side only for a moment, and the sum does not depend on who was first.
+    of two threads then exist side by side only for a moment, and the sum does not depend on who was first. The threads
+    take turns in whose arrays hold the sum: what a thread frees, the allocator gives to that thread alone.
     """
     shares = _slices(len(items), min(len(items), thread_count()))
-    parts, lock = {}, threading.Lock()
+    parts, lock, turns = {}, threading.Lock(), itertools.cycle(range(len(shares)))
 
     def of_share(thread):
         own, rest = {}, None
@@ -64,9 +66,9 @@ def total(function, items):
                 with lock:
                     summands = parts.setdefault(key, {})
                     summands[thread] = own.pop(key)
-                    complete = len(summands) == len(shares)
-                if complete:
-                    parts[key] = _added(*(summands.pop(i) for i in range(len(shares))))
+                    into = next(turns) if len(summands) == len(shares) else None
+                if into is not None:
+                    parts[key] = _added(*(summands.pop(i) for i in range(len(shares))), into=into)
 
         for item in range(shares[thread].start, shares[thread].stop):
             result = function(items[item], take)
@@ -76,10 +78,12 @@ def total(function, items):
     return _added(*each(of_share, range(len(shares)))), parts
 
 
-def _added(first, *others):
-    for other in others:
-        first = tree_map(operator.iadd, first, other)
-    return first
+def _added(*summands, into=0):
+    """Their sum, in their order, in the arrays of the summand `into`."""
+    result = summands[0]
+    for i, summand in enumerate(summands[1:], start=1):
+        result = tree_map(operator.iadd, *((summand, result) if i == into else (result, summand)))
+    return result
 
 
 def share(function, count, like):

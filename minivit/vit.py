@@ -13,6 +13,7 @@ A gradient has the name of what it belongs to, with a d in front. `backward` is 
 """
 
 from . import cls_token, head, layer, patch_embedding, position_embedding
+from .attention import ALL
 
 
 def forward(x, params, config, keep=True):
@@ -26,9 +27,9 @@ def forward(x, params, config, keep=True):
     tokens, pos_cache = position_embedding.forward(tokens, only(params, "pos_embed"), config.position,
                                                    config.grid)                                        # (B, T, D)
     layer_caches = []
-    for block in params["blocks"]:
+    for block, asking in zip(params["blocks"], asking_tokens(config)):
         tokens, cache = layer.forward(tokens, block, config.num_heads, config.layer_norm_eps,
-                                      config.gelu, keep)                                               # (B, T, D)
+                                      config.gelu, keep, asking)                                       # (B, t, D)
         if keep:
             layer_caches.append(cache)
     logits, head_cache = head.forward(tokens, only(params, "norm", "fc_norm", "head"), config.pool,
@@ -45,7 +46,7 @@ def backward(dlogits, cache, take=None):
     part of the cache is freed. Returns dx, the gradient of every pixel (B, H, W, 3), and grads, nested like params.
     """
     patch_cache, cls_cache, pos_cache, layer_caches, head_cache = cache
-    dtokens, dhead = head.backward(dlogits, head_cache)                                                # (B, T, D)
+    dtokens, dhead = head.backward(dlogits, head_cache)                                                # (B, t, D)
     blocks = {}
     layer_caches = layer_caches if take else list(layer_caches)
     while layer_caches:
@@ -55,6 +56,15 @@ def backward(dlogits, cache, take=None):
     dtokens, dcls = cls_token.backward(dtokens, cls_cache)                                             # (B, N, D)
     dx, dpatch = patch_embedding.backward(dtokens, patch_cache)                                        # (B, H, W, 3)
     return dx, {**dcls, **dpos, "patch_embed": dpatch, "blocks": in_order(blocks), **dhead}
+
+
+def asking_tokens(config):
+    """The tokens that ask in each of the L layers, a slice each: all, and in the last layer those that the head reads.
+
+    What the last layer would make of the others nobody looks at, so their queries and their MLP are never computed.
+    Every layer still looks at all keys and values. `tracing` computes all, to show them.
+    """
+    return [ALL] * (config.num_layers - 1) + [head.tokens_read(config.pool)]
 
 
 def in_order(blocks):

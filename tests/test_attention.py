@@ -22,6 +22,10 @@ class TestOneHead(TestAttention):
     options = {"num_heads": 1}
 
 
+class TestSomeTokensAsk(TestAttention):
+    options = {"num_heads": H, "asking": slice(1, 4)}
+
+
 def by_loops(x, params, num_heads):
     """Equations 5 to 8, one head and one query at a time, with Python's exp."""
     B, T, D = x.shape
@@ -98,15 +102,16 @@ def test_queries_in_blocks_give_the_same(rng, monkeypatch, scores_per_block):
     assert relative_error(grads_in_blocks["qkv"]["weight"], grads["qkv"]["weight"]) <= 1e-13
 
 
-@pytest.mark.parametrize("size", [1, 30, 2 * 5 * 5, 3 * 2 * 5 * 5 - 1, 10 ** 6])
+@pytest.mark.parametrize("size", [1, 30, 2 * 5 * 9, 3 * 2 * 5 * 9 - 1, 10 ** 6])
 @pytest.mark.parametrize("heads", [slice(0, 3), slice(2, 7)])
 @pytest.mark.parametrize("whole", [False, True])
 def test_blocks_cover_each_score_once(heads, size, whole, monkeypatch):
     monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": size})
     seen = np.zeros((7, 5), int)                             # heads, queries
-    for some, rows in attention.blocks_of(heads, np.empty((2, 7, 5, 3)), whole):
+    query, key = np.empty((2, 7, 5, 3)), np.empty((2, 7, 9, 3))
+    for some, rows in attention.blocks_of(heads, query, key, whole):
         seen[some, rows] += 1
-        assert 2 * seen[some, rows].size * 5 <= max(size, 2 * 5 * (5 if whole else 1))
+        assert 2 * seen[some, rows].size * 9 <= max(size, 2 * 9 * (5 if whole else 1))
         assert not whole or seen[some, rows].shape[1] == 5
     assert (seen[heads] == 1).all() and seen.sum() == 5 * (heads.stop - heads.start)
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -214,19 +215,21 @@ def test_the_products_alone_are_all_products_and_use_all_threads(tmp_path, monke
     """The layers' and attention's multiplications, counted by hand, and both threads at work for one image too."""
     monkeypatch.setattr(minivit.parallel, "thread_count", lambda: 2)
     monkeypatch.setattr(minivit.parallel, "SMALLEST_SHARED", 0)
-    network = products_network.Network(cases.weights_file(SHORT, tmp_path), TINY, images, threads=2)
+    config = replace(TINY, num_layers=2)
+    network = products_network.Network(cases.weights_file(Case("two", config, 2), tmp_path), config, images, threads=2)
     seen, matmul = [], np.matmul
 
     def noted(a, b, out):
         seen.append((a.ndim, out.size * a.shape[-1], threading.current_thread().name))
         return matmul(a, b, out=out)
     monkeypatch.setattr(np, "matmul", noted)
-    x, labels = cases.fresh_batch(TINY, images, np.random.default_rng(0))
+    x, labels = cases.fresh_batch(config, images, np.random.default_rng(0))
     (network.forward if kind == FORWARD else network.training_step)(x, labels)
     T, D, M, passes = 5, 16, 32, 1 if kind == FORWARD else 3
-    linear = 4 * (4 * 4 * 3) * D + T * (D * 3 * D + D * D + D * M + M * D) + D * 2
+    asking = T + 1                                           # all in the first layer, [CLS] in the second
+    linear = 4 * (4 * 4 * 3) * D + 2 * T * D * 3 * D + asking * (D * D + D * M + M * D) + D * 2
     assert sum(count for ndim, count, _ in seen if ndim == 2) == passes * images * linear
-    assert sum(count for ndim, count, _ in seen if ndim == 4) == passes * images * 2 * T * T * D
+    assert sum(count for ndim, count, _ in seen if ndim == 4) == passes * images * 2 * asking * T * D
     if images == 1:
         for axes in (2, 4):
             here = sum(count for ndim, count, name in seen if (ndim, name) == (axes, "MainThread"))

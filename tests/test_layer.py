@@ -4,6 +4,7 @@ from peaked import relative_error
 from section_contract import SectionContract, attention_params, mlp_params, norm_params
 
 from minivit import attention, layer, layer_norm, mlp
+from minivit.trees import flatten
 
 D, M, H, T = 8, 13, 2, 9
 
@@ -23,6 +24,30 @@ class TestLayer(SectionContract):
 
 class TestTanhForm(TestLayer):
     options = {"num_heads": H, "eps": 1e-3, "gelu": "tanh"}
+
+
+class TestOneTokenAsks(TestLayer):
+    options = {"num_heads": H, "asking": slice(0, 1)}
+
+
+@pytest.mark.parametrize("asking", [slice(0, 1), slice(3, 7), slice(0, T)])
+@pytest.mark.parametrize("scores_per_block", [1, 10 ** 9])
+def test_tokens_that_ask_get_what_they_would_among_all(rng, asking, scores_per_block, monkeypatch):
+    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": scores_per_block})
+    x, params = rng.standard_normal((2, T, D)), layer_params(rng)
+    whole, whole_cache = layer.forward(x, params, H)
+    y, cache = layer.forward(x, params, H, asking=asking)
+    assert relative_error(y, whole[:, asking]) <= 1e-14
+
+    dy, silent = rng.standard_normal(y.shape), np.zeros_like(whole)                      # no gradient for the others
+    silent[:, asking] = dy
+    (dx, grads), (whole_dx, whole_grads) = layer.backward(dy, cache), layer.backward(silent, whole_cache)
+    whole_grads = flatten(whole_grads)
+    assert relative_error(dx, whole_dx) <= 1e-14
+    assert all(relative_error(g, whole_grads[name]) <= 1e-13 for name, g in flatten(grads).items()
+               if name != "attn.qkv.bias") and flatten(grads).keys() == whole_grads.keys()
+    ours, theirs = grads["attn"]["qkv"]["bias"], whole_grads["attn.qkv.bias"]            # its key part is zero
+    assert np.abs(ours - theirs).max() <= 1e-13 * np.abs(theirs).max()
 
 
 @pytest.mark.parametrize("eps, form", [(1e-6, "erf"), (1e-2, "tanh")])

@@ -71,16 +71,22 @@ def test_a_total_does_not_depend_on_which_thread_is_first(monkeypatch):
     values = np.random.default_rng(0).standard_normal((3, 1000)).astype(np.float32)
     done = [threading.Event() for _ in range(4)]
     done[3].set()
+    given = {}
 
     def function(i, take):
         assert done[i + 1].wait(30)                          # 2 before 1 before 0
-        take("part", values[i].copy())
+        for part in range(4):
+            given[part, i] = values[i] * 2 ** part
+            take(part, given[part, i])
         done[i].set()
         return values[i].copy()
 
     result, parts = parallel.total(function, [0, 1, 2])
     expected = (values[0] + values[1]) + values[2]
-    assert np.array_equal(result, expected) and np.array_equal(parts["part"], expected)
+    assert np.array_equal(result, expected)
+    for part in range(4):
+        assert np.array_equal(parts[part], 2 ** part * expected)
+        assert parts[part] is given[part, part % 3]          # whose memory holds the sum goes round
     assert not np.array_equal(expected, values[0] + (values[1] + values[2]))
 
 

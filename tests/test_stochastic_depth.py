@@ -29,6 +29,10 @@ class TestAllImagesSkip(TestSomeImagesSkip):
     options = {**TestSomeImagesSkip.options, "taking": taking}
 
 
+class TestOneTokenAsks(TestSomeImagesSkip):
+    options = {**TestSomeImagesSkip.options, "asking": slice(0, 1)}
+
+
 class TestNobodySkips(TestSomeImagesSkip):
     taking = np.arange(B)
     options = {**TestSomeImagesSkip.options, "taking": taking}

@@ -175,7 +175,7 @@ PLANTED = {
     "array created on the wrong side: the gradient of all tokens":
         (head, run_head, "np.zeros_like(dpooled, shape=shape)", "np.zeros(shape, dpooled.dtype)"),
     "array created on the wrong side: an output":
-        (attention, run_attention, 'merged = np.empty_like(x, order="C")', "merged = np.empty(x.shape, x.dtype)"),
+        (attention, run_attention, 'np.empty_like(x[:, asking], order="C")', "np.empty(x[:, asking].shape, x.dtype)"),
     "host array mixed in: sin-cos positions":
         (position_embedding, run_positions, "np.asarray(tokens[None], like=x)", "tokens[None]"),
     "host array mixed in: the classes' numbers":

@@ -7,7 +7,7 @@ import pytest
 from peaked import SMALL, WIDE, copied, images, peaked_model, peakedness, relative_error
 
 import minivit
-from minivit import vit
+from minivit import head, vit
 from minivit.trees import flatten, tree_map
 
 CONFIGS = {
@@ -85,6 +85,20 @@ def test_without_a_cache_the_logits_are_the_same(config, monkeypatch):
     monkeypatch.setattr(minivit.attention, "SCORES_PER_BLOCK", {"cpu": 500})
     without, cache = vit.forward(x, model.params, config, keep=False)
     assert cache is None and relative_error(without, logits) <= 1e-13
+
+
+@each_config
+def test_only_what_the_head_reads_leaves_the_last_layer(config, monkeypatch):
+    model, x = peaked_model(config), images(config)
+    left, real = [], head.forward
+    monkeypatch.setattr(head, "forward", lambda z, *args: left.append(z.shape[1]) or real(z, *args))
+    logits, grads = gradients(model, x)
+    monkeypatch.setattr(vit, "asking_tokens", lambda config: [slice(None)] * config.num_layers)
+    by_all, grads_by_all = gradients(model, x)
+    assert (left[0], left[-1]) == (1 if config.pool == "cls" else config.num_tokens, config.num_tokens)
+    assert relative_error(logits, by_all) <= 1e-13
+    largest = max(np.abs(g).max() for g in grads_by_all.values())
+    assert all(np.abs(g - grads_by_all[name]).max() <= 1e-13 * largest for name, g in grads.items())
 
 
 def test_float32_stays_float32():

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import parallel
 from ..checkpoints.loading import load
+from ..vit import asking_tokens
 
 
 class Network:
@@ -38,18 +39,20 @@ class Network:
         c = self.config
         T, N = c.num_tokens, c.num_patches
         self._linear(B * N, self.params["patch_embed"]["proj"], training)
-        for block in self.params["blocks"]:
+        for block, asking in zip(self.params["blocks"], asking_tokens(c)):
+            t = len(range(T)[asking])                                                      # tokens that ask
             qkv = self._linear(B * T, block["attn"]["qkv"], training)                      # (BT, 3D)
-            self._attention(qkv, B, training)
+            self._attention(qkv, B, t, training)
             for layer in (block["attn"]["proj"], block["mlp"]["fc1"], block["mlp"]["fc2"]):
-                self._linear(B * T, layer, training)
+                self._linear(B * t, layer, training)
         self._linear(B, self.params["head"], training)
 
-    def _attention(self, qkv, B, training):
+    def _attention(self, qkv, B, t, training):
         T, H, d = self.config.num_tokens, self.config.num_heads, self.config.width // self.config.num_heads
         query, key, value = qkv.reshape(B, T, 3, H, d).transpose(2, 0, 3, 1, 4)            # (B, H, T, d) each
-        attention = self._array("attention", B, H, T, T)
-        heads = self._array("heads", B, T, H, d).transpose(0, 2, 1, 3)                     # (B, H, T, d)
+        query = query[:, :, :t]                                                            # (B, H, t, d)
+        attention = self._array("attention", B, H, t, T)
+        heads = self._array("heads", B, t, H, d).transpose(0, 2, 1, 3)                     # (B, H, t, d)
 
         def forward(h):
             np.matmul(query[:, h], key[:, h].swapaxes(-1, -2), out=attention[:, h])

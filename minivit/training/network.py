@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import cls_token, head, loss, parallel, patch_embedding, position_embedding
 from ..backend import enough_memory, to_device
-from ..vit import in_order, only
+from ..vit import asking_tokens, in_order, only
 from . import patch_dropout, stochastic_depth
 
 
@@ -51,9 +51,9 @@ def forward(x, params, config, kept, taking, rates):
                                                    config.grid)                                        # (B, T, D)
     tokens, drop_cache = patch_dropout.forward(tokens, kept)                                           # (B, t, D)
     layer_caches = []
-    for block, images, rate in zip(params["blocks"], taking, rates):
+    for block, images, rate, asking in zip(params["blocks"], taking, rates, asking_tokens(config)):
         tokens, cache = stochastic_depth.forward(tokens, block, images, rate, config.num_heads,
-                                                 config.layer_norm_eps, config.gelu)                   # (B, t, D)
+                                                 config.layer_norm_eps, config.gelu, asking)           # (B, t, D)
         layer_caches.append(cache)
     logits, head_cache = head.forward(tokens, only(params, "norm", "fc_norm", "head"), config.pool,
                                       config.class_token, config.layer_norm_eps)                       # (B, K)

@@ -10,6 +10,7 @@ easily. Images that skip a layer cost nothing there. (The paper scales in evalua
 import numpy as np
 
 from .. import layer
+from ..attention import ALL
 from ..trees import tree_map
 
 
@@ -23,36 +24,37 @@ def draw(rng, images, num_layers, rate):
     return rng.random((num_layers, images)) >= np.array(rates(num_layers, rate))[:, None]
 
 
-def forward(x, params, taking, rate, num_heads, eps=1e-6, gelu="erf"):
+def forward(x, params, taking, rate, num_heads, eps=1e-6, gelu="erf", asking=ALL):
     """One encoder layer, for some of the images. x: (B, T, D). params: the layer's.
 
     taking: the places (b,) of the images that take the layer, on the device of x, or None for all, with rate 0.
-    rate: p. Returns y (B, T, D) and the cache.
+    rate: p. asking: a slice of the tokens, the t whose output is wanted. Returns y (B, t, D) and the cache.
     """
     if taking is None:
-        y, layer_cache = layer.forward(x, params, num_heads, eps, gelu)
-        return y, (None, 1.0, layer_cache, params)
+        y, layer_cache = layer.forward(x, params, num_heads, eps, gelu, asking=asking)
+        return y, (None, 1.0, layer_cache, params, x.shape, asking)
     scale = 1 / (1 - rate)
-    y, layer_cache = x.copy(), None
+    y, layer_cache = x[:, asking].copy(), None                          # (B, t, D)
     if len(taking):
         part = x[taking]                                                # (b, T, D)
-        added, layer_cache = layer.forward(part, params, num_heads, eps, gelu)
-        added -= part
+        added, layer_cache = layer.forward(part, params, num_heads, eps, gelu, asking=asking)      # (b, t, D)
+        added -= part[:, asking]
         added *= scale
         y[taking] += added
-    return y, (taking, scale, layer_cache, params)
+    return y, (taking, scale, layer_cache, params, x.shape, asking)
 
 
 def backward(dy, cache):
-    """Gradients of `forward`. dy: (B, T, D). Returns dx (B, T, D) and grads, zeros where every image skips."""
-    taking, scale, layer_cache, params = cache
+    """Gradients of `forward`. dy: (B, t, D). Returns dx (B, T, D) and grads, zeros where every image skips."""
+    taking, scale, layer_cache, params, shape, asking = cache
     if taking is None:
         return layer.backward(dy, layer_cache)
-    dx = dy.copy()                                                      # y contains x itself, for every image
+    dx = np.zeros_like(dy, shape=shape)                                 # (B, T, D)
+    dx[:, asking] = dy                                                  # y contains x itself, for every image
     if not len(taking):
         return dx, tree_map(np.zeros_like, params)
-    dadded = dy[taking] * scale                                         # (b, T, D)
+    dadded = dy[taking] * scale                                         # (b, t, D)
     dpart, grads = layer.backward(dadded, layer_cache)
-    dpart -= dadded                                                     # what is added is layer(x) - x
+    dpart[:, asking] -= dadded                                                     # what is added is layer(x) - x
     dx[taking] += dpart
     return dx, grads
