@@ -15,7 +15,7 @@ from .backend import device_of
 from .parallel import share
 
 ALL = slice(None)
-SCORES_PER_BLOCK = {"cpu": 1 << 17, "cuda": 1 << 28}                 # half a megabyte, to stay in cache; a gigabyte
+SCORES_PER_BLOCK = {"cpu": 1 << 20, "cuda": 1 << 28}                 # four megabytes, to stay in cache; a gigabyte
 
 
 def forward(x, params, num_heads, keep=True, asking=ALL):
@@ -35,7 +35,7 @@ def forward(x, params, num_heads, keep=True, asking=ALL):
             a = weights(query[:, some, rows], key[:, some])             # (B, h, rows, T)
             np.matmul(a, value[:, some], out=heads[:, some, rows])
 
-    share(of_heads, num_heads, qkv)
+    share(of_heads, num_heads, qkv, work_of(query, key))
     y, proj_cache = linear.forward(merged, params["proj"])              # (B, t, D)
     return y, (query, key, value, asking, qkv_cache, proj_cache) if keep else None
 
@@ -69,7 +69,7 @@ def backward(dy, cache):
         for some, _ in blocks_of(h, query, key, whole=True):
             of_block(some)
 
-    share(of_heads, num_heads, dqkv)
+    share(of_heads, num_heads, dqkv, work_of(query, key))
     dx, dqkv_params = linear.backward(dqkv, qkv_cache)                  # (B, T, D)
     return dx, {"qkv": dqkv_params, "proj": dproj}
 
@@ -102,6 +102,12 @@ def blocks_of(heads, query, key, whole=False):
     for first in range(heads.start, heads.stop, count):
         for start in range(0, t, step):
             yield slice(first, min(first + count, heads.stop)), slice(start, start + step)
+
+
+def work_of(query, key):
+    """Numbers that attention has to work on, for `share`: the scores, about as much again for the products of each."""
+    B, num_heads, t, _ = query.shape
+    return 2 * B * num_heads * t * key.shape[2]
 
 
 def split_heads(qkv, num_heads):

@@ -9,7 +9,7 @@ import itertools
 import operator
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
@@ -19,7 +19,8 @@ from .blas_threads import one_thread_blas, thread_count
 from .trees import tree_map
 
 IMAGES_PER_RUN = 16
-SMALLEST_SHARED = 1 << 16
+SMALLEST_SHARED = 1 << 17                            # numbers to work on, each a nanosecond or two
+PRODUCTS_A_NUMBER = 128                              # multiply-adds that BLAS does in that time
 
 
 def split(x):
@@ -86,14 +87,14 @@ def _added(*summands, into=0):
     return result
 
 
-def share(function, count, like):
+def share(function, count, like, work=None):
     """[function(slice), …] for slices that cover range(count): one a thread where `each` has but one item, else one.
 
-    like: an array of the size of the work. A GPU's stays whole, and so does a small one: a second thread would take
-    longer to wake than to help.
+    like: one of the arrays worked on. work: how many numbers that takes, its size by default. A GPU's work stays whole,
+    and so does little work: a second thread would take longer to wake than to help.
     """
     threads = min(count, getattr(_thread, "may_use", 1))
-    if threads <= 1 or like.size < SMALLEST_SHARED or not isinstance(like, np.ndarray):
+    if threads <= 1 or (work or like.size) < SMALLEST_SHARED or not isinstance(like, np.ndarray):
         return [function(slice(0, count))]
     here, *elsewhere = _slices(count, threads)
     futures = [_pool(threads).submit(function, part) for part in elsewhere]
@@ -117,13 +118,14 @@ def product(a, b, plus=None):
         if plus is not None:
             y[:, part] += plus[part]
 
-    share(of_columns, b.shape[1], b)
+    share(of_columns, b.shape[1], b, len(a) * b.size // PRODUCTS_A_NUMBER)
     return y
 
 
 def _results(futures):
     """Their results, once all have ended: none still writes when an error goes up."""
-    wait(futures)
+    for future in futures:
+        future.exception()                                               # waits, with less to do than futures.wait
     return [future.result() for future in futures]
 
 

@@ -87,4 +87,5 @@ class Network:
 
 def _product(a, b, out):
     """a @ b, its columns shared as `parallel.product` shares them."""
-    parallel.share(lambda part: np.matmul(a, b[:, part], out=out[:, part]), b.shape[1], b)
+    parallel.share(lambda part: np.matmul(a, b[:, part], out=out[:, part]), b.shape[1], b,
+                   len(a) * b.size // parallel.PRODUCTS_A_NUMBER)
