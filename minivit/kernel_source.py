@@ -14,8 +14,9 @@ template <typename T> __device__ T maximum(T x, T y) { return x > y || x != x ? 
 template <typename T> __device__ T clip(T x, T low, T high) { return minimum(maximum(x, low), high); }
 template <typename T> __device__ T where(bool condition, T x, T y) { return condition ? x : y; }
 """
-# CuPy replaces the two sizes where it reduces by CUB, provided that the kernel's name has "mean" in it.
-RESULTS = {"sum": "r = a", "mean": "r = a / _type_reduce(_in_ind.size() / _out_ind.size())"}
+# Where CuPy reduces by CUB, it replaces in this text the output's name, which must be no part of another word, and the
+# two sizes, if the kernel's name has "mean" in it.
+RESULTS = {"sum": "r0 = a", "mean": "r0 = a / _type_reduce(_in_ind.size() / _out_ind.size())"}
 
 
 def elementwise(name, assigned, places):
@@ -59,7 +60,7 @@ def reduction(name, value, places):
     if kind not in RESULTS:
         raise TypeError(f"a {kind} is taken of an array, not of what has yet to be computed from it")
     mapped = expression(operand)
-    return cupy().ReductionKernel(parameters("a", inputs), "T r", mapped, "a + b", RESULTS[kind], "0", f"{name}_{kind}",
+    return cupy().ReductionKernel(parameters("a", inputs), "T r0", mapped, "a + b", RESULTS[kind], "0", f"{name}_{kind}",
                                   preamble=PREAMBLE), inputs
 
 

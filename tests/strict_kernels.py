@@ -55,8 +55,8 @@ class ReductionKernel:
     def __init__(self, in_params, out_params, map_expr, reduce_expr, post_map_expr, identity, name, preamble=""):
         self.inputs, self.outputs = declared(in_params), declared(out_params)
         self.map_expr, self.name, self.preamble = map_expr, checked_name(name), preamble
-        reductions = {"r = a": np.sum, "r = a / _type_reduce(_in_ind.size() / _out_ind.size())": np.mean}
-        if (reduce_expr, identity) != ("a + b", "0") or self.outputs != ["r"] or post_map_expr not in reductions:
+        reductions = {"r0 = a": np.sum, "r0 = a / _type_reduce(_in_ind.size() / _out_ind.size())": np.mean}
+        if (reduce_expr, identity) != ("a + b", "0") or self.outputs != ["r0"] or post_map_expr not in reductions:
             raise TypeError(f"{name}: cannot read {reduce_expr!r}, {post_map_expr!r}, {identity!r}")
         if "size()" in post_map_expr and "mean" not in name:
             raise TypeError(f"{name}: CuPy's reduction by CUB has no sizes where the name has no mean")
@@ -73,7 +73,7 @@ class ReductionKernel:
 def declared(parameters):
     """ "T a0, T a2" -> ["a0", "a2"]."""
     names = parameters.split(", ")
-    if not names or not all(re.fullmatch(r"T [ar]\d*", name) for name in names) or len(set(names)) < len(names):
+    if not names or not all(re.fullmatch(r"T [ar]\d+", name) for name in names) or len(set(names)) < len(names):
         raise TypeError(f"cannot read the parameters {parameters!r}")
     return [name[2:] for name in names]
 
