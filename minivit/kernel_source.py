@@ -41,8 +41,9 @@ def elementwise(name, assigned, places):
 
     # Outputs come last: an output may be an input's memory.
     stores = [f"r{place} = {name_of(value)};" for place, value in assigned.items()]
-    return cupy().ElementwiseKernel(parameters("a", inputs), parameters("r", assigned), "\n".join(lines + stores), name,
-                                    preamble=PREAMBLE), inputs
+    kernel = cupy().ElementwiseKernel(parameters("a", inputs), parameters("r", assigned), "\n".join(lines + stores),
+                                      name, preamble=PREAMBLE)
+    return kernel, inputs
 
 
 def reduction(name, value, places):
@@ -60,8 +61,9 @@ def reduction(name, value, places):
     if kind not in RESULTS:
         raise TypeError(f"a {kind} is taken of an array, not of what has yet to be computed from it")
     mapped = expression(operand)
-    return cupy().ReductionKernel(parameters("a", inputs), "T r0", mapped, "a + b", RESULTS[kind], "0", f"{name}_{kind}",
-                                  preamble=PREAMBLE), inputs
+    kernel = cupy().ReductionKernel(parameters("a", inputs), "T r0", mapped, "a + b", RESULTS[kind], "0",
+                                    f"{name}_{kind}", preamble=PREAMBLE)
+    return kernel, inputs
 
 
 def number(value):

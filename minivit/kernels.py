@@ -16,6 +16,7 @@ from types import CellType, FunctionType
 import numpy as np
 
 from . import kernel_source
+from .backend import is_cupys
 from .recording import Recorded, Value
 from .trees import flatten, tree_map
 
@@ -23,13 +24,13 @@ _programs = {}
 
 
 def fused(function, *arrays):
-    """function(*arrays): on the CPU as it is, on a GPU in as few kernels as can be.
+    """function(*arrays): in as few kernels as can be on CuPy's arrays, as it is on all others.
 
     function: writes into its arrays, whole ones, and returns None, or one or several sums, means or maxima. It may read
     arrays and numbers of the functions around it, in dicts too. These are arguments of the kernels, so that a number
     that changes compiles nothing anew. arrays: of one dtype, or None. Raises TypeError for what cannot be a kernel.
     """
-    if isinstance(arrays[0], np.ndarray):
+    if not is_cupys(arrays[0]):
         return function(*arrays)
     around = [cell.cell_contents for cell in function.__closure__ or ()]
     given = [*arrays, *flatten(around).values()]
@@ -43,7 +44,7 @@ def _kind(given):
     """What kernels depend on: an array's dtype, number of axes and which of them have length 1; no number's value."""
     if given is None or _is_number(given):
         return given is None
-    if isinstance(given, np.ndarray) or not hasattr(given, "__array_function__"):
+    if not is_cupys(given):
         raise TypeError(f"a kernel takes arrays on the GPU and numbers, found {type(given).__name__}")
     return given.dtype, *[n == 1 for n in given.shape]
 
@@ -60,7 +61,7 @@ class _Program:
     """
 
     def __init__(self, function, arrays, around):
-        self.name = "minivit_" + function.__name__.strip("_")
+        self.name = "minivit_" + function.__name__.strip("_<>")
         self.reductions, self.writes, self.searched = [], [], set()
         dtype, recorded, self.initial = _common_dtype([*arrays, *flatten(around).values()]), [], []
 

@@ -19,6 +19,7 @@ from . import cupy_signatures, strict_kernels
 EXPLICIT_MOVES = ("asarray", "array")
 SCALARS = (bool, int, float, complex, np.generic)
 READS = ("get", "item", "tolist", "tobytes")
+NO_KERNEL = {"ndarray.reshape", "ndarray.transpose", "ndarray.swapaxes", "broadcast_to", "split", "empty_like"}
 ATTRIBUTES = ("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides", "flags")
 
 
@@ -30,6 +31,10 @@ class Watch:
     to_host: int = 0
     calls: Counter = field(default_factory=Counter)
     fused: Counter = field(default_factory=Counter)                     # ElementwiseKernels and ReductionKernels
+
+    def started(self):
+        """How many kernels a GPU would have started: one a call, unless it makes a view or sets memory aside."""
+        return sum(count for name, count in self.calls.items() if name not in NO_KERNEL) + self.fused.total()
 
 
 _watches = []

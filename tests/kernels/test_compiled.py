@@ -1,6 +1,7 @@
 """minivit's kernels without a GPU: CuPy's source of each, run on the processor, and compiled by NVRTC. `make kernels`.
 
-It needs CuPy, NVRTC and CUDA's headers, which are packages, and a C++ compiler. Nothing is skipped where one is missing.
+It needs CuPy, NVRTC and CUDA's headers, which are packages, and a C++ compiler. Where one is missing it fails: nothing
+is skipped.
 """
 
 import re
@@ -14,11 +15,11 @@ from cupy.cuda import compiler
 
 from minivit import backend, blocks, gelu, kernel_source, layer_norm, softmax
 from minivit import kernels as fusing
-from minivit.recording import Value
+from minivit.recording import OPERATIONS, Value
 from minivit.training.optimiser import AdamW, clip
 from minivit.trees import flatten
 from tests.kernels import host_kernels
-from tests.strict_array import fake_cupy, on_device, on_host, watched
+from tests.strict_array import StrictArray, fake_cupy, on_device, on_host, watched
 from tests.test_device import BASE, assert_same, batch, models
 
 pytestmark = pytest.mark.kernels
@@ -34,6 +35,7 @@ def on_the_processor(monkeypatch):
     module.ElementwiseKernel, module.ReductionKernel = host_kernels.ElementwiseKernel, host_kernels.ReductionKernel
     for user in (backend, kernel_source):                               # and not in sys.modules: CuPy imports itself
         monkeypatch.setattr(user, "cupy", lambda: module)
+    monkeypatch.setattr(fusing, "is_cupys", lambda array: isinstance(array, StrictArray))
     monkeypatch.setattr(fusing, "_programs", {})
 
 
@@ -110,14 +112,27 @@ def test_each_chain_elementwise(dtype, rng):
         assert relative_error(found, expected) < TOLERANCE[dtype]
 
 
+EXPRESSIONS = {name: f"np.{name}(x, y)" for name in ("add", "subtract", "multiply", "divide", "minimum", "maximum",
+                                                      "copysign")}
+EXPRESSIONS |= {name: f"np.{name}(x)" for name in ("negative", "exp", "tanh", "sqrt", "absolute")}
+EXPRESSIONS |= {"clip": "np.clip(x, -0.5, 2.0)", "less_equal": "np.where(x <= y, -1.0 * y, out)",
+                "where": "np.where(x <= 0.5, y, x)"}
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("form", ["erf", "tanh"])
-def test_what_is_no_number_stays_none(form, dtype):
-    x = np.array([np.nan, np.inf, -np.inf, 1.0], dtype)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_each_operation(name, dtype):
+    special = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 3.0, 88.0, -1e30, 1e-30]
+    x, y = (a.ravel() for a in np.meshgrid(np.array(special, dtype), np.array(special, dtype)))
+    expected, found = np.zeros_like(x), on_device(np.zeros_like(x))
+    defined = {"np": np}
+    exec(f"def chain(x, y, out):\n    out[...] = {EXPRESSIONS[name]}", defined)
     with np.errstate(all="ignore"):
-        expected = gelu.forward(x, form)
-    for found, values in zip(gelu.forward(on_device(x), form), expected):
-        np.testing.assert_array_equal(np.isnan(on_host(found)), np.isnan(values))
+        defined["chain"](x, y, expected)
+    fusing.fused(defined["chain"], on_device(x), on_device(y), found)
+    np.testing.assert_allclose(on_host(found), expected, rtol=TOLERANCE[dtype])
+    np.testing.assert_array_equal(np.signbit(on_host(found)) & ~np.isnan(expected),
+                                  np.signbit(expected) & ~np.isnan(expected))
 
 
 def all_sources():
