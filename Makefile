@@ -78,7 +78,7 @@ gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the
 	$(PARITY)/python -m pip install -q --disable-pip-version-check timm transformers jax flax -e ".[test]"
 	@touch $@
 
-# NVRTC and CUDA's headers alone: cupy-cuda12x[ctk] would bring two gigabytes of libraries that no test here calls.
+# Of CUDA, the compiler and the headers alone: cupy-cuda12x[ctk] would bring libraries that no test here calls.
 .venv-kernels/.done: pyproject.toml
 	c++ --version
 	$(PYTHON) -m venv .venv-kernels

@@ -13,11 +13,12 @@ import pytest
 from cupy._core import _cub_reduction, _kernel
 from cupy.cuda import compiler
 
-from minivit import backend, blocks, gelu, kernel_source, layer_norm, softmax
+from minivit import backend, blocks, gelu, kernel_source
 from minivit import kernels as fusing
 from minivit.recording import OPERATIONS, Value
 from minivit.training.optimiser import AdamW, clip
 from minivit.trees import flatten
+from tests.gpu.test_gpu import chains
 from tests.kernels import host_kernels
 from tests.strict_array import StrictArray, fake_cupy, on_device, on_host, watched
 from tests.test_device import BASE, assert_same, batch, models
@@ -90,26 +91,19 @@ def test_steps_on_the_processor(dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_each_chain_elementwise(dtype, rng):
+def test_gelu_elementwise(dtype):
     x = np.concatenate([np.linspace(-12, 12, 4000), [0.0, -0.0, 1e-30, 80.0, -80.0, 1e4]]).astype(dtype)
     for form in ("erf", "tanh"):
         for found, expected in zip(gelu.forward(on_device(x), form), gelu.forward(x, form)):
             np.testing.assert_allclose(on_host(found), expected, rtol=TOLERANCE[dtype], atol=2 * TOLERANCE[dtype])
-    # As attention gives it: the heads of a transposed array; and LayerNorm of one that is not contiguous.
-    s = rng.standard_normal((5, 4, 3, 37)).astype(dtype).transpose(1, 2, 0, 3)
-    ds = rng.standard_normal(s.shape).astype(dtype)
-    a, _ = softmax.forward(s)
-    device_a, _ = softmax.forward(on_device(s).transpose(0, 1, 2, 3))
-    assert relative_error(device_a, a) < TOLERANCE[dtype]
-    assert relative_error(softmax.backward(on_device(ds), device_a), softmax.backward(ds, a)) < TOLERANCE[dtype]
-    params = {"weight": rng.standard_normal(37).astype(dtype), "bias": rng.standard_normal(37).astype(dtype)}
-    y, cache = layer_norm.forward(s, params)
-    device_y, device_cache = layer_norm.forward(on_device(s), {name: on_device(a) for name, a in params.items()})
-    assert relative_error(device_y, y) < TOLERANCE[dtype]
-    dx, grads = layer_norm.backward(ds, cache)
-    device_dx, device_grads = layer_norm.backward(on_device(ds), device_cache)
-    for found, expected in [(device_dx, dx)] + [(device_grads[name], grads[name]) for name in grads]:
-        assert relative_error(found, expected) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_every_chain_as_the_gpus_tests_run_them(dtype):
+    exact = chains(lambda a: a.astype(np.float64), dtype)
+    for name, found in chains(lambda a: on_device(a), dtype).items():
+        assert found.dtype == dtype, name
+        assert relative_error(found, exact[name]) < TOLERANCE[dtype], name
 
 
 EXPRESSIONS = {name: f"np.{name}(x, y)" for name in ("add", "subtract", "multiply", "divide", "minimum", "maximum",
