@@ -28,7 +28,8 @@ def fused(function, *arrays):
 
     function: writes into its arrays, whole ones, and returns None, or one or several sums, means or maxima. It may read
     arrays and numbers of the functions around it, in dicts too. These are arguments of the kernels, so that a number
-    that changes compiles nothing anew. arrays: of one dtype, or None. Raises TypeError for what cannot be a kernel.
+    that changes compiles nothing anew. arrays: of one dtype, or None; one may stand twice, to be read and written.
+    Raises TypeError for what cannot be a kernel.
     """
     if not is_cupys(arrays[0]):
         return function(*arrays)

@@ -36,11 +36,11 @@ class AdamW:
     def step(self, params, grads, rate, decay):
         """One step: changes params and the moments in place. Only weight matrices decay, not biases, norms, tokens."""
         self.steps += 1
-        # Numbers by themselves are worked out here: a GPU's kernel would do it in float32, and for every element.
-        step = rate / (1 - self.beta1 ** self.steps)
-        correction2 = math.sqrt(1 - self.beta2 ** self.steps)
+        # Numbers alone are worked out here: inside `update`, a GPU would do it in float32, and for every element.
         beta1, beta2, epsilon = self.beta1, self.beta2, self.epsilon
         new1, new2 = 1 - beta1, 1 - beta2
+        step = rate / (1 - beta1 ** self.steps)
+        correction2 = math.sqrt(1 - beta2 ** self.steps)
         params, grads = flatten(params), flatten(grads)
 
         def of_parameter(name):
