@@ -20,7 +20,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from tests import strict_array, strict_kernels
 
 HEADERS = Path(cupy.__file__).parent / "_core" / "include"
-FOLDER = Path(tempfile.mkdtemp(prefix="minivit-kernels-"))
+FOLDER = tempfile.TemporaryDirectory(prefix="minivit-kernels-")          # gone when Python ends
 ARRAY, INDEXER, SCALAR = 1, 2, 3                                        # CuPy's numbers of the kinds of arguments
 
 # What CUDA has and C++ has not.
@@ -138,7 +138,7 @@ C_TYPES = {"float32": "float", "float64": "double", "int32": "int"}
 @functools.cache
 def library(source):
     """The source, compiled for this processor."""
-    path = FOLDER / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.so"
+    path = Path(FOLDER.name) / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.so"
     command = ["c++", "-std=c++17", "-O2", "-march=native", "-ffp-contract=fast", "-DNDEBUG", "-w", "-shared", "-fPIC",
                f"-I{HEADERS}", "-x", "c++", "-", "-o", str(path)]
     done = subprocess.run(command, input=source, text=True, capture_output=True)
