@@ -3,9 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PARITY := .venv-parity/bin
+KERNELS := .venv-kernels/bin
 BENCH := .venv-bench/bin
 
-.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env big bench gpu clean
+.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels kernels-env big bench gpu clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
@@ -44,6 +45,11 @@ parity: .venv-parity/.done  ## live against torch, timm, torchvision, transforme
 
 parity-env: .venv-parity/.done
 
+kernels: .venv-kernels/.done  ## the GPU's kernels without a GPU: CuPy's source run on the processor, and compiled by NVRTC
+	OPENBLAS_NUM_THREADS=1 $(KERNELS)/python -m pytest -q -n 2 -m "kernels or not gpu" tests/kernels tests/test_with_cupy.py
+
+kernels-env: .venv-kernels/.done
+
 big: .venv/.core  ## load and run B/16 to G/14 (7.4 GB) from files: peak memory and seconds
 	$(BIN)/python benchmarks/big_models.py
 
@@ -72,6 +78,14 @@ gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the
 	$(PARITY)/python -m pip install -q --disable-pip-version-check timm transformers jax flax -e ".[test]"
 	@touch $@
 
+# Of CUDA, the compiler and the headers alone: cupy-cuda12x[ctk] would bring libraries that no test here calls.
+.venv-kernels/.done: pyproject.toml
+	c++ --version
+	$(PYTHON) -m venv .venv-kernels
+	$(KERNELS)/python -m pip install -q --disable-pip-version-check cupy-cuda12x==14.2.0 nvidia-cuda-nvrtc-cu12 \
+	    nvidia-cuda-runtime-cu12 pytest pytest-xdist -e .
+	@touch $@
+
 # Each is optional: where one does not install, the table says so. Afterwards, minivit itself.
 .venv-bench/.done: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
@@ -85,4 +99,4 @@ gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the
 	@touch $@
 
 clean:  ## remove the environments and what was made
-	rm -rf .venv .venv-parity .venv-bench out
+	rm -rf .venv .venv-parity .venv-kernels .venv-bench out

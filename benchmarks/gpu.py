@@ -12,11 +12,13 @@ import tempfile
 import time
 from datetime import date
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
 
 import minivit
+from minivit import blocks, gelu, layer_norm, softmax
 from minivit.backend import cupy, to_device
 from minivit.commands.info import gpu_lines
 from minivit.training.augmentation import smooth
@@ -52,6 +54,7 @@ def main():
                                (f"{title}, training step", *training_steps(model, module, x, labels))):
         a, b = in_turns(mine, theirs, options)
         print(f"{name:34}{1e3 * a:12.2f}{1e3 * b:12.2f}{a / b:8.2f}")
+    print_chains(model, options)
     print(f"packaged model's training: {packaged_training(options.device):,.0f} images per second")
 
 
@@ -105,6 +108,37 @@ def training_steps(model, module, x, labels):
         torch_optimiser.step()
 
     return step, torch_step
+
+
+def print_chains(model, options):
+    """Each chain as the few kernels that `fused` makes of it, beside one kernel a NumPy call: what fusing gains."""
+    c, B = model.config, options.batch
+    rng = np.random.default_rng(0)
+    tokens, hidden, scores, weight = (to_device(rng.standard_normal(shape, np.float32), options.device) for shape in (
+        (B, c.num_tokens, c.width), (B, c.num_tokens, c.mlp_width), (B, c.num_heads, c.num_tokens, c.num_tokens),
+        (c.width, c.mlp_width)))
+    params = {"a.weight": weight}
+    norm, optimiser = model.params["blocks"][0]["norm1"], AdamW.for_params(params)
+    _, norm_cache = layer_norm.forward(tokens, norm)
+    _, weights = softmax.forward(scores)
+    print(f"\n{'':34}{'fused':>12}{'by call':>12}{'ratio':>8}   milliseconds, median of {options.rounds}")
+    for name, chain in {
+        "GELU": lambda: gelu.forward(hidden, c.gelu, keep=False),
+        "GELU and its slope": lambda: gelu.forward(hidden, c.gelu),
+        "softmax": lambda: softmax.forward(scores), "softmax, backward": lambda: softmax.backward(scores, weights),
+        "LayerNorm": lambda: layer_norm.forward(tokens, norm),
+        "LayerNorm, backward": lambda: layer_norm.backward(tokens, norm_cache),
+        "AdamW, one matrix": lambda: optimiser.step(params, params, RATE, DECAY),
+    }.items():
+        a, b = in_turns(chain, lambda chain=chain: by_call(chain), options)
+        print(f"{name:34}{1e3 * a:12.3f}{1e3 * b:12.3f}{a / b:8.2f}")
+    print()
+
+
+def by_call(chain):
+    """Run a chain with one kernel a NumPy call."""
+    with patch.object(blocks, "fused", lambda function, *arrays: function(*arrays)):
+        return chain()
 
 
 def in_turns(mine, theirs, options):

@@ -3,6 +3,7 @@
 So there is one source for CPU and GPU and no switch: the arrays decide. Moves are explicit, and made here.
 """
 
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,6 +17,12 @@ def device_of(array):
     if hasattr(array, "__array_function__"):
         return "cuda"
     raise ValueError(f"expected a NumPy or CuPy array, found {type(array).__module__}.{type(array).__name__}")
+
+
+def is_cupys(array):
+    """Whether CuPy made the array: others may follow NumPy's protocols too, each NumPy call by itself."""
+    module = sys.modules.get("cupy")                                    # there is no array of a module not imported
+    return module is not None and isinstance(array, module.ndarray)
 
 
 def to_device(array, device):

@@ -2,11 +2,12 @@
 
 A chain such as exp, add, divide reads and writes the whole array once a step. Memory is the slow part, so the chain
 runs over one block of rows after another, each small enough to stay in the processor's cache from the first step to
-the last. The numbers are the same; on an accelerator the whole array is one block.
+the last. The numbers are the same. On a GPU the whole array is one block, and the chain becomes a few kernels or one.
 """
 
 import numpy as np
 
+from .kernels import fused
 from .parallel import share
 
 BLOCK_BYTES = 512 * 1024
@@ -19,7 +20,7 @@ def in_blocks(function, *arrays):
     is a view.
     """
     if not isinstance(arrays[0], np.ndarray):
-        return [function(*arrays)]
+        return [fused(function, *arrays)]
     rows = [a.reshape(-1, a.shape[-1]) for a in arrays]                 # (rows, last axis), views
     widest = max(a.shape[-1] * a.itemsize for a in rows)
     step = max(1, BLOCK_BYTES // max(1, widest))

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 CHECKS = ("linear", "layer_norm", "softmax", "erf", "gelu", "patch_embedding", "cls_token", "position_embedding",
           "attention", "mlp", "layer", "head", "loss", "config", "tracing", "parallel", "model", "gradient_checking",
-          "pytorch_reference", "vit", "muon", "patch_dropout", "stochastic_depth", "network", "rand_augment")
+          "pytorch_reference", "vit", "kernels", "muon", "patch_dropout", "stochastic_depth", "network", "rand_augment")
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,18 @@ FAULTS = [
     Fault("only the last operation of RandAugment counts", "training/rand_augment",
           "picture = _FUNCTIONS[place](picture,", "picture = _FUNCTIONS[place](Image.fromarray(images[i]),",
           "rand_augment"),
+    # GPU kernels
+    Fault("numbers of a kernel's source are doubles", "recording", 'f"T({float(x)!r})"', 'f"{float(x)!r}"', "kernels"),
+    Fault("a kernel's mean is a sum", "kernel_source", ' / _type_reduce(_in_ind.size() / _out_ind.size())"', '"',
+          "kernels"),
+    Fault("kernels are made anew for every call", "kernels", "if key not in _programs:", "if True:", "kernels"),
+    Fault("a float32 kernel serves float64", "kernels", "return given.dtype, *[", "return None, *[", "kernels"),
+    Fault("an array is read after it is overwritten", "kernels", "del self.places[self.initial[place]]", "pass",
+          "kernels"),
+    Fault("wide arrays are written before narrow ones", "kernels", "key=math.prod)", "key=math.prod, reverse=True)",
+          "kernels"),
+    Fault("defaults are compiled in", "kernels", "any(default is not None", "any(False", "kernels"),
+    Fault("comparisons are numbers", "recording", '"bool" if name == "less_equal" else "T"', '"T"', "kernels"),
     # counting and checking
     Fault("final norm not counted", "config", "+ 2 * D + head", "+ head"),
     Fault("q kᵀ counted, A v not", "config", "+ 2 * T * T * D", "+ T * T * D"),

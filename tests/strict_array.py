@@ -14,21 +14,27 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from . import cupy_signatures
+from . import cupy_signatures, strict_kernels
 
 EXPLICIT_MOVES = ("asarray", "array")
 SCALARS = (bool, int, float, complex, np.generic)
 READS = ("get", "item", "tolist", "tobytes")
+NO_KERNEL = {"ndarray.reshape", "ndarray.transpose", "ndarray.swapaxes", "broadcast_to", "split", "empty_like"}
 ATTRIBUTES = ("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides", "flags")
 
 
 @dataclass
 class Watch:
-    """Moves to the device, reads back from it (float(x), a mask and the like included), and calls by name."""
+    """Moves to the device, reads back from it (float(x), a mask and the like included), calls and kernels by name."""
 
     to_device: int = 0
     to_host: int = 0
     calls: Counter = field(default_factory=Counter)
+    fused: Counter = field(default_factory=Counter)                     # ElementwiseKernels and ReductionKernels
+
+    def started(self):
+        """How many kernels a GPU would have started: one a call, unless it makes a view or sets memory aside."""
+        return sum(count for name, count in self.calls.items() if name not in NO_KERNEL) + self.fused.total()
 
 
 _watches = []
@@ -141,6 +147,7 @@ def fake_cupy():
     cupy.cuda = types.SimpleNamespace(runtime=runtime)
     cupy.is_available = lambda: True
     cupy.asarray = on_device
+    cupy.ElementwiseKernel, cupy.ReductionKernel = strict_kernels.ElementwiseKernel, strict_kernels.ReductionKernel
     return cupy
 
 
@@ -218,3 +225,9 @@ def _count(name=None, to_device=0, to_host=0):
         watch.to_host += to_host
         if name is not None:
             watch.calls[name] += 1
+
+
+def count_kernel(name):
+    """Count a start of a fused kernel."""
+    for watch in _watches:
+        watch.fused[name] += 1

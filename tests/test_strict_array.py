@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from minivit import attention, cls_token, head, loss, position_embedding, softmax
+from minivit import attention, cls_token, gelu, head, layer_norm, loss, position_embedding, softmax
 from minivit.training import optimiser
 from tests.strict_array import StrictArray, fake_cupy, on_device, on_host, watched
 
@@ -169,6 +169,23 @@ def run_clip(section, put):
     return section.clip({"w": put(np.ones(D, np.float32))}, 1.0)
 
 
+def run_gelu(section, put):
+    return section.forward(put(np.linspace(-2, 2, D, dtype=np.float32)))
+
+
+def run_layer_norm(section, put):
+    norm = {"weight": put(np.ones(D, np.float32)), "bias": put(np.ones(D, np.float32))}
+    y, cache = section.forward(put(np.arange(B * T * D, dtype=np.float32).reshape(B, T, D)), norm)
+    return y, section.backward(y, cache)
+
+
+def run_adamw(section, put):
+    params = {"w": put(np.ones((T, D), np.float32))}
+    optimiser = section.AdamW.for_params(params)
+    for rate in (0.1, 0.2):
+        optimiser.step(params, {"w": put(np.ones((T, D), np.float32))}, rate, 0.05)
+
+
 PLANTED = {
     "array created on the wrong side: [CLS] tokens":
         (cls_token, run_cls_token, 'np.broadcast_to(params["cls_token"], (B, 1, D))', "np.zeros((B, 1, D), x.dtype)"),
@@ -190,6 +207,24 @@ PLANTED = {
         (loss, run_loss, "np.exp(log_p)", "np.exp(np.asarray(log_p))"),
     "implicit conversion: a list of arrays":
         (head, run_head, "x[:, int(class_token):].mean(axis=1)", "np.array([one[1:].mean(axis=0) for one in x])"),
+    # In chains that become kernels.
+    "a rate compiled into a kernel, as a default":
+        (optimiser, run_adamw, "update(w, g, m, v):", "update(w, g, m, v, step=step):"),
+    "numbers alone, worked out in float32 for every element":
+        (optimiser, run_adamw, "m += new1 * g", "m += (1 - beta1) * g"),
+    "state of the optimiser read inside a kernel": (optimiser, run_adamw, "m *= beta1", "m *= self.beta1"),
+    "host array in a kernel":
+        (gelu, run_gelu, "slope += distribution ", "slope += distribution * np.ones(1, x.dtype) "),
+    "NumPy's double in a kernel": (gelu, run_gelu, "slope *= NORMAL_PEAK", "slope *= np.sqrt(0.5 / np.pi)"),
+    "function that a kernel lacks: square": (gelu, run_gelu, "np.multiply(x, x, out=slope)", "np.square(x, out=slope)"),
+    "keyword that a kernel lacks: where":
+        (gelu, run_gelu, "np.exp(slope, out=slope)", "np.exp(slope, out=slope, where=True)"),
+    "a kernel that depends on a number of the array":
+        (softmax, run_softmax, "np.exp(a, out=a)", "np.exp(a, out=a) if a.max() < 99 else None"),
+    "a kernel that writes to a part": (layer_norm, run_layer_norm, "inverse_std[...] = ", "inverse_std[:, :1] = "),
+    "a kernel that depends on a length":
+        (layer_norm, run_layer_norm, "variance = y.mean(axis=-1, keepdims=True)",
+         "variance = y.sum(axis=-1, keepdims=True) / len(params['weight'])"),
 }
 
 

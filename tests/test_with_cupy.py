@@ -6,8 +6,11 @@
 import numpy as np
 import pytest
 
-from minivit import attention
+from minivit import attention, gelu, kernel_source, kernels
 from minivit.backend import device_of
+from minivit.blocks import in_blocks
+from minivit.kernels import fused
+from minivit.training.optimiser import sum_of_squares
 from tests import cupy_signatures
 from tests.strict_array import on_device
 from tests.test_cupy_signatures import SOURCES, misfits, run_everything
@@ -62,6 +65,19 @@ def test_cupy_refuses_what_the_stand_in_refuses(borrowed, code):
         eval(code, {"np": np, "x": borrowed})
     with pytest.raises(TypeError):
         eval(code, {"np": np, "x": on_device(np.zeros((2, 5, 24), np.float32))})
+
+
+@without_gpu
+def test_chains_lead_to_cupys_kernels(borrowed, monkeypatch):
+    monkeypatch.setattr(kernels, "_programs", {})
+    monkeypatch.setattr(kernel_source, "cupy", lambda: cupy)            # minivit's own asks for a GPU first
+    for function in (gelu._erf_form, gelu._tanh_form):
+        with pytest.raises(RuntimeError, match=r"cudaErrorInsufficientDriver|cudaErrorNoDevice"):
+            in_blocks(function, borrowed, borrowed, borrowed)
+    with pytest.raises(RuntimeError, match=r"cudaErrorInsufficientDriver|cudaErrorNoDevice"):
+        fused(sum_of_squares, borrowed)
+    assert [program.name for program in kernels._programs.values()] == ["minivit_erf_form", "minivit_tanh_form",
+                                                                        "minivit_sum_of_squares"]
 
 
 @without_gpu

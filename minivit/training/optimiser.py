@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import parallel
 from ..blocks import in_blocks
+from ..kernels import fused
 from ..trees import flatten, tree_map
 
 
@@ -35,25 +36,29 @@ class AdamW:
     def step(self, params, grads, rate, decay):
         """One step: changes params and the moments in place. Only weight matrices decay, not biases, norms, tokens."""
         self.steps += 1
-        correction1 = 1 - self.beta1 ** self.steps
-        correction2 = math.sqrt(1 - self.beta2 ** self.steps)
+        # Numbers alone are worked out here: inside `update`, a GPU would do it in float32, and for every element.
+        beta1, beta2, epsilon = self.beta1, self.beta2, self.epsilon
+        new1, new2 = 1 - beta1, 1 - beta2
+        step = rate / (1 - beta1 ** self.steps)
+        correction2 = math.sqrt(1 - beta2 ** self.steps)
         params, grads = flatten(params), flatten(grads)
-
-        def update(w, g, m, v, kept):
-            m *= self.beta1
-            m += (1 - self.beta1) * g
-            v *= self.beta2
-            v += (1 - self.beta2) * (g * g)
-            w *= kept
-            w -= (rate / correction1) * m / (np.sqrt(v) / correction2 + self.epsilon)
 
         def of_parameter(name):
             kept = 1 - rate * decay if decays(name) else 1.0
+
+            def update(w, g, m, v):
+                m *= beta1
+                m += new1 * g
+                v *= beta2
+                v += new2 * (g * g)
+                w *= kept
+                w -= step * m / (np.sqrt(v) / correction2 + epsilon)
+
             arrays = (params[name], grads[name], self.first[name], self.second[name])
             if all(a.flags.c_contiguous for a in arrays):
-                in_blocks(lambda *blocks: update(*blocks, kept), *arrays)
+                in_blocks(update, *arrays)
             else:
-                update(*arrays, kept)
+                fused(update, *arrays)
 
         on_all_cores(of_parameter, self.first)
 
@@ -78,6 +83,11 @@ def clip(grads, largest):
 
     The norm stays an array, so that on a GPU nothing waits for it.
     """
-    norm = np.sqrt(sum((g * g).sum() for g in flatten(grads).values()))
+    norm = np.sqrt(sum(fused(sum_of_squares, g) for g in flatten(grads).values()))
     scale = (largest / np.maximum(norm, largest)).astype(norm.dtype)                     # at most 1
     return tree_map(lambda g: g * scale, grads), norm
+
+
+def sum_of_squares(g):
+    """Σ g², a 0-d array."""
+    return (g * g).sum()

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit import blocks, gelu, layer_norm, softmax
 from minivit.backend import cupy as load_cupy
 from minivit.backend import device_of, to_device
+from minivit.training import optimiser as optimiser_module
 from minivit.training.augmentation import smooth
 from minivit.training.optimiser import AdamW, clip
 from minivit.training.schedule import learning_rate
@@ -66,6 +68,43 @@ def test_every_configuration_in_float64(changes):
     for name, g in flatten(device_grads).items():
         expected = flatten(grads)[name]
         assert np.linalg.norm(g.get() - expected) <= 1e-11 * max(np.linalg.norm(expected), 1e-3 * largest), name
+
+
+def chains(put, dtype):
+    """{name: array} of every chain that becomes kernels, on arrays that `put` makes."""
+    rng = np.random.default_rng(8)
+    x, dy = (rng.standard_normal((4, 3, 50, 197)).astype(dtype) for _ in range(2))
+    norm = {"weight": put(dy[0, 0, 0]), "bias": put(x[0, 0, 0])}
+    found = {}
+    for form in ("erf", "tanh"):
+        found[f"GELU, {form}"], found[f"GELU's slope, {form}"] = gelu.forward(put(3 * x), form)
+    found["softmax"], weights = softmax.forward(put(x))
+    found["softmax, backward"] = softmax.backward(put(dy), weights)
+    scores = put(x)
+    found["softmax in place of the scores"], _ = softmax.forward(scores, out=scores)
+    found["softmax of a view"], _ = softmax.forward(put(x).transpose(0, 2, 1, 3))
+    found["LayerNorm"], cache = layer_norm.forward(put(5 * x + 2), norm)
+    found["LayerNorm, backward"], grads = layer_norm.backward(put(dy), cache)
+    found |= {f"LayerNorm, {name}": g for name, g in grads.items()}
+    params = {"a.weight": put(x[0, 0]), "b": put(x[0, 0, 0])}
+    optimiser = AdamW.for_params(params)
+    for rate in (0.1, 0.01):
+        grads, found["norm"] = clip({"a.weight": put(dy[0, 0]), "b": put(dy[0, 0, 0])}, 1.0)
+        optimiser.step(params, grads, rate, 0.05)
+    return found | params | {f"v, {name}": v for name, v in optimiser.second.items()}
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-6), ("float64", 1e-13)])
+def test_every_fused_chain_equals_its_calls_one_by_one_and_numpy(monkeypatch, dtype, tolerance):
+    exact = chains(lambda a: a.astype(np.float64), dtype)
+    fused = chains(lambda a: to_device(a.copy(), "cuda"), dtype)
+    for module in (blocks, optimiser_module):
+        monkeypatch.setattr(module, "fused", lambda function, *arrays: function(*arrays))
+    one_by_one = chains(lambda a: to_device(a.copy(), "cuda"), dtype)
+    for name, expected in exact.items():
+        assert fused[name].dtype == dtype, name
+        assert relative_error(fused[name].get(), expected) <= 2 * tolerance, name
+        assert relative_error(fused[name].get(), one_by_one[name].get()) <= 2 * tolerance, name
 
 
 def test_a_hundred_training_steps_follow_the_cpu():
