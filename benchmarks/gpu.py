@@ -10,7 +10,9 @@ import platform
 import statistics
 import tempfile
 import time
+from contextlib import nullcontext
 from datetime import date
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -130,30 +132,31 @@ def print_chains(model, options):
         "LayerNorm, backward": lambda: layer_norm.backward(tokens, norm_cache),
         "AdamW, one matrix": lambda: optimiser.step(params, params, RATE, DECAY),
     }.items():
-        a, b = in_turns(chain, lambda chain=chain: by_call(chain), options)
+        a, b = in_turns(chain, partial(chain), options, around_theirs=one_kernel_a_call)
         print(f"{name:34}{1e3 * a:12.3f}{1e3 * b:12.3f}{a / b:8.2f}")
     print()
 
 
-def by_call(chain):
-    """Run a chain with one kernel a NumPy call."""
-    with patch.object(blocks, "fused", lambda function, *arrays: function(*arrays)):
-        return chain()
+def one_kernel_a_call():
+    """Inside this context, a chain is one kernel a NumPy call."""
+    return patch.object(blocks, "fused", lambda function, *arrays: function(*arrays))
 
 
-def in_turns(mine, theirs, options):
+def in_turns(mine, theirs, options, around_theirs=nullcontext):
     """Median seconds of each, timed in turns, so that a machine that slows down slows both. The GPU has no work left
-    when a clock starts or stops."""
+    when a clock starts or stops; what has to be around theirs is there before."""
     wait = cupy().cuda.runtime.deviceSynchronize if options.device == "cuda" else lambda: None
     times = {mine: [], theirs: []}
     for round_number in range(options.rounds + 2):
         for function, seconds in times.items():
-            wait()
-            started = time.perf_counter()
-            function()
-            wait()
+            with around_theirs() if function is theirs else nullcontext():
+                wait()
+                started = time.perf_counter()
+                function()
+                wait()
+                stopped = time.perf_counter()
             if round_number >= 2:                                        # the first two compile kernels and fill pools
-                seconds.append(time.perf_counter() - started)
+                seconds.append(stopped - started)
     if options.device == "cuda":
         cupy().get_default_memory_pool().free_all_blocks()
         torch.cuda.empty_cache()

@@ -15,7 +15,7 @@ from .backend import device_of
 from .parallel import share
 
 ALL = slice(None)
-SCORES_PER_BLOCK = {"cpu": 1 << 20, "cuda": 1 << 28}                 # four megabytes, to stay in cache; a gigabyte
+SCORES_PER_BLOCK = {"cpu": 1 << 20, "cuda": 1 << 28}                 # float32: 4 MB, to stay in cache; 1 GB
 
 
 def forward(x, params, num_heads, keep=True, asking=ALL):
@@ -52,8 +52,9 @@ def backward(dy, cache):
 
     dqkv = np.empty_like(dmerged, shape=(B, T, 3 * num_heads * d))      # (B, T, 3D)
     dqueries, dkey, dvalue = split_heads(dqkv, num_heads)               # views: what is written here lands in dqkv
-    dqueries[...] = 0.0                                                 # a query not asked changes nothing
     dquery = dqueries[:, :, asking]                                     # (B, H, t, d)
+    if dquery.shape != dqueries.shape:
+        dqueries[...] = 0.0                                             # a token that does not ask
 
     def of_block(some):
         q, k, v, do = (array[:, some] for array in (query, key, value, dheads))          # (B, h, t or T, d)

@@ -25,7 +25,7 @@ TANH_CUBIC = 0.044715
 def forward(x, form="erf", keep=True, out=None):
     """gelu(x), elementwise. x: any shape. form: "erf" or "tanh". keep: False where no backward pass follows.
 
-    out: an array for y; it may be `x` itself where the caller has no further use for it.
+    out: an array for y, C-contiguous; it may be `x` itself where the caller has no further use for it.
     Returns y, of the shape of x, and the cache: the slope gelu'(x), made while Φ(x) is at hand.
     """
     y = np.empty_like(x, order="C") if out is None else out
@@ -55,7 +55,7 @@ def _erf_form(x, y, slope=None):
         slope *= NORMAL_PEAK                                            # φ(x)
         slope *= x
         slope += distribution                                           # Φ(x) + x φ(x)
-    np.multiply(x, distribution, out=y)
+    np.multiply(x, distribution, out=y)                                 # last: y may be x
 
 
 def _tanh_form(x, y, slope=None):
@@ -76,4 +76,4 @@ def _tanh_form(x, y, slope=None):
         slope *= 0.5                                                    # (1 + t + x (1 - t²) u') / 2
     t += 1.0
     t *= 0.5
-    np.multiply(x, t, out=y)
+    np.multiply(x, t, out=y)                                            # last: y may be x

@@ -47,7 +47,7 @@ def backward(dy, cache):
 
 
 def tokens_read(pool):
-    """A slice of the tokens: those of the last layer that the logits depend on."""
+    """A slice of the tokens: those of the last layer that `forward` needs; for the mean all, [CLS] with them."""
     return slice(0, 1) if pool == "cls" else ALL
 
 

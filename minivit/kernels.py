@@ -28,17 +28,18 @@ def fused(function, *arrays):
 
     function: writes into its arrays, whole ones, and returns None, or one or several sums, means or maxima. It may read
     arrays and numbers of the functions around it, in dicts too. These are arguments of the kernels, so that a number
-    that changes compiles nothing anew. arrays: of one dtype, or None; one may stand twice, to be read and written.
-    Raises TypeError for what cannot be a kernel.
+    that changes compiles nothing anew; names of the function's module are constants. arrays: of one dtype, or None; one
+    may stand twice, to be read and written. Raises TypeError for what cannot be a kernel.
     """
     if not is_cupys(arrays[0]):
         return function(*arrays)
     around = [cell.cell_contents for cell in function.__closure__ or ()]
     given = [*arrays, *flatten(around).values()]
-    key = (function.__code__, *[_kind(g) for g in given])
+    key = (function.__code__, *[_kind(g) for g in given], *_first_places(map(id, arrays)),
+           *_first_places(getattr(g, "shape", ()) for g in given))
     if key not in _programs:
         _programs[key] = _Program(function, arrays, around)
-    return _programs[key].run(given)
+    return _programs[key].run([float(g) if _is_number(g) else g for g in given])
 
 
 def _kind(given):
@@ -65,21 +66,27 @@ class _Program:
         self.name = "minivit_" + function.__name__.strip("_<>")
         self.reductions, self.writes, self.searched = [], [], set()
         dtype, recorded, self.initial = _common_dtype([*arrays, *flatten(around).values()]), [], []
+        twice = {place: first for place, first in enumerate(_first_places(map(id, arrays))) if first < place}
 
         def record(given):
+            if len(recorded) in twice:                                  # one array: what is written here is read there
+                first = twice[len(recorded)]
+                self.initial.append(self.initial[first])
+                recorded.append(recorded[first])
+                return recorded[-1]
             shape, kind = ((), "number") if given is None or _is_number(given) else (given.shape, "T")
             self.initial.append(Value("", (), shape, kind))
             recorded.append(None if given is None else Recorded(self.initial[-1], dtype))
             return recorded[-1]
 
         arguments, cells = [record(a) for a in arrays], tuple(CellType(tree_map(record, value)) for value in around)
-        self.places = {value: place for place, value in enumerate(self.initial)}
+        self.places = {value: place for place, value in reversed(list(enumerate(self.initial)))}
         if any(default is not None for default in function.__defaults__ or ()):
             raise TypeError(f"{function.__name__}: a default would be compiled in, with the value that it has now")
         result = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__,
                               cells)(*arguments)
         assigned = {place: array.value for place, array in enumerate(recorded)
-                    if array is not None and array.value is not self.initial[place]}
+                    if not (array is None or place in twice or array.value is self.initial[place])}
         # All reductions run before the first write, on what the arrays held before.
         for value in assigned.values():
             self._add_reductions(value)
@@ -131,6 +138,12 @@ class _Program:
         for place, value in assigned.items():
             del self.places[self.initial[place]]                        # overwritten
             self.places[value] = place
+
+
+def _first_places(values):
+    """For each value, the place of the first that equals it: which are equal, and nothing else of them."""
+    values = list(values)
+    return [values.index(value) for value in values]
 
 
 def _common_dtype(given):

@@ -13,7 +13,7 @@ from .blocks import in_blocks
 def forward(scores, out=None):
     """Softmax over the last axis. scores: (..., n). Returns weights (..., n) and the cache for `backward`.
 
-    out: an array for the weights; it may be `scores` itself where the caller has no further use for them.
+    out: an array for the weights, C-contiguous; it may be `scores` itself where the caller has no further use for them.
     """
     weights = np.empty_like(scores, order="C") if out is None else out
 

@@ -7,6 +7,7 @@
 
 The letters, here and in every section:
     B images    H × W pixels    C channels    P patch side    N patches    T tokens (N + 1 with [CLS])
+    t of them that ask: all, but in the last layer those that the head reads
     D width     H heads         d = D/H       M MLP width     L layers     K classes
 
 A gradient has the name of what it belongs to, with a d in front. `backward` is `forward` read from the bottom up.
@@ -61,8 +62,8 @@ def backward(dlogits, cache, take=None):
 def asking_tokens(config):
     """The tokens that ask in each of the L layers, a slice each: all, and in the last layer those that the head reads.
 
-    What the last layer would make of the others nobody looks at, so their queries and their MLP are never computed.
-    Every layer still looks at all keys and values. `tracing` computes all, to show them.
+    What the last layer would make of the others nobody looks at, so their rows of A, their output projection and their
+    MLP are never computed. All keys and values are looked at in every layer. `tracing` computes all, to show them.
     """
     return [ALL] * (config.num_layers - 1) + [head.tokens_read(config.pool)]
 

@@ -10,6 +10,7 @@ import threading
 import numpy as np
 
 from .. import parallel
+from ..attention import work_of
 from ..checkpoints.loading import load
 from ..vit import asking_tokens
 
@@ -64,9 +65,9 @@ class Network:
             np.matmul(attention[:, h], key[:, h], out=query[:, h])                         # dq = dS k
             np.matmul(attention[:, h].swapaxes(-1, -2), query[:, h], out=key[:, h])        # dk = dSᵀ q
 
-        parallel.share(forward, H, qkv)
+        parallel.share(forward, H, qkv, work_of(query, key))
         if training:
-            parallel.share(backward, H, qkv)
+            parallel.share(backward, H, qkv, work_of(query, key))
 
     def _linear(self, rows, params, training):
         weight = params["weight"]

@@ -19,14 +19,14 @@ def loss_and_gradients(model, x, targets, rng, dropped_patches=0.0, skipped_laye
     image goes without: dropped_patches is the share of its patches, skipped_layers the rate p of the last layer.
     """
     config = model.config
-    kept = patch_dropout.draw(rng, len(x), config, dropped_patches)                                    # (B, t)
+    kept = patch_dropout.draw(rng, len(x), config, dropped_patches)                                    # (B, S)
     taking = stochastic_depth.draw(rng, len(x), config.num_layers, skipped_layers)                     # (L, B)
     rates = stochastic_depth.rates(config.num_layers, skipped_layers)                                  # (L,)
     all_logits = np.empty_like(targets)                                                                # (B, K)
 
     def of_run(run, take):
         share = len(x[run]) / len(x)
-        tokens = None if kept is None else to_device(kept[run], model.device)                          # (b, t)
+        tokens = None if kept is None else to_device(kept[run], model.device)                          # (b, S)
         images = [to_device(np.flatnonzero(layer[run]), model.device) if rate else None
                   for layer, rate in zip(taking, rates)]
         logits, cache = forward(x[run], model.params, config, tokens, images, rates)                   # (b, K)
@@ -41,7 +41,7 @@ def loss_and_gradients(model, x, targets, rng, dropped_patches=0.0, skipped_laye
 
 
 def forward(x, params, config, kept, taking, rates):
-    """Images to logits. x: (B, H, W, 3). kept: the tokens each image keeps (B, t), or None for all.
+    """Images to logits. x: (B, H, W, 3). kept: the tokens each image keeps (B, S), or None for all.
 
     taking: L places of images, or None for all. rates: p of the L layers. Returns logits (B, K) and the cache.
     """
@@ -49,7 +49,7 @@ def forward(x, params, config, kept, taking, rates):
     tokens, cls_cache = cls_token.forward(tokens, only(params, "cls_token"))                           # (B, T, D)
     tokens, pos_cache = position_embedding.forward(tokens, only(params, "pos_embed"), config.position,
                                                    config.grid)                                        # (B, T, D)
-    tokens, drop_cache = patch_dropout.forward(tokens, kept)                                           # (B, t, D)
+    tokens, drop_cache = patch_dropout.forward(tokens, kept)                                           # (B, S, D)
     layer_caches = []
     for block, images, rate, asking in zip(params["blocks"], taking, rates, asking_tokens(config)):
         tokens, cache = stochastic_depth.forward(tokens, block, images, rate, config.num_heads,
@@ -70,7 +70,7 @@ def backward(dlogits, cache, take=None):
     blocks = {}
     layer_caches = layer_caches if take else list(layer_caches)
     while layer_caches:
-        dtokens, dblock = stochastic_depth.backward(dtokens, layer_caches.pop())                       # (B, t, D)
+        dtokens, dblock = stochastic_depth.backward(dtokens, layer_caches.pop())                       # (B, S, D)
         (take or blocks.__setitem__)(len(layer_caches), dblock)
     dtokens = patch_dropout.backward(dtokens, drop_cache)                                              # (B, T, D)
     dtokens, dpos = position_embedding.backward(dtokens, pos_cache)                                    # (B, T, D)

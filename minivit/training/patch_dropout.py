@@ -10,9 +10,9 @@ import numpy as np
 
 
 def draw(rng, images, config, share):
-    """The places of the tokens that each image keeps, (images, t), in their order; None for all, where share is 0.
+    """The places of the tokens that each image keeps, (images, S), in their order; None for all, where share is 0.
 
-    share: of the N patches, how many to leave out, rounded; one is always kept. t counts [CLS] where there is one.
+    share: of the N patches, how many to leave out, rounded; one is always kept. S counts [CLS] where there is one.
     """
     if share == 0:
         return None
@@ -24,7 +24,7 @@ def draw(rng, images, config, share):
 
 
 def forward(x, kept):
-    """The tokens kept. x: (B, T, D). kept: (B, t) on the device of x, or None. Returns y (B, t, D) and the cache."""
+    """The tokens kept. x: (B, T, D). kept: (B, S) on the device of x, or None. Returns y (B, S, D) and the cache."""
     if kept is None:
         return x, None
     images = np.arange(len(x), like=x)[:, None]                         # (B, 1)
@@ -32,7 +32,7 @@ def forward(x, kept):
 
 
 def backward(dy, cache):
-    """Gradient of `forward`: zero for the tokens left out. dy: (B, t, D). Returns dx (B, T, D)."""
+    """Gradient of `forward`: zero for the tokens left out. dy: (B, S, D). Returns dx (B, T, D)."""
     if cache is None:
         return dy
     shape, images, kept = cache
