@@ -197,6 +197,9 @@ FAULTS = [
     Fault("wide arrays are written before narrow ones", "kernels", "key=math.prod)", "key=math.prod, reverse=True)",
           "kernels"),
     Fault("defaults are compiled in", "kernels", "any(default is not None", "any(False", "kernels"),
+    Fault("a branch on a value is taken", "recording",
+          'raise TypeError("a kernel cannot be asked for a number while it is made")', "return True", "kernels"),
+    Fault("an array that stands twice is two", "kernels", "if first < place}", "if first < 0}", "kernels"),
     Fault("comparisons are numbers", "recording", '"bool" if name == "less_equal" else "T"', '"T"', "kernels"),
     # counting and checking
     Fault("final norm not counted", "config", "+ 2 * D + head", "+ head"),
