@@ -38,10 +38,10 @@ def forward(x, form="erf", keep=True, out=None):
     return y, slope
 
 
-def backward(dy, cache):
-    """dx = dy gelu'(x). dy: the shape of x. Returns dx."""
+def backward(dy, cache, out=None):
+    """dx = dy gelu'(x). dy: the shape of x. out: an array for dx; it may be `dy` itself, as above. Returns dx."""
     slope = cache
-    return dy * slope
+    return np.multiply(dy, slope, out=out)
 
 
 def _erf_form(x, y, slope=None):

@@ -21,6 +21,6 @@ def backward(dy, cache):
     """Gradients of `forward`, its steps in reverse. dy: (B, T, D). Returns dx (B, T, D) and grads."""
     fc1_cache, gelu_cache, fc2_cache = cache
     dhidden, dfc2 = linear.backward(dy, fc2_cache)                      # (B, T, M)
-    dexpanded = gelu.backward(dhidden, gelu_cache)                      # (B, T, M)
+    dexpanded = gelu.backward(dhidden, gelu_cache, out=dhidden)         # (B, T, M)
     dx, dfc1 = linear.backward(dexpanded, fc1_cache)                    # (B, T, D)
     return dx, {"fc1": dfc1, "fc2": dfc2}

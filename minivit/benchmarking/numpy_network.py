@@ -26,9 +26,9 @@ class Network:
 
     def training_step(self, x, labels):
         """Forward, cross-entropy, backward, AdamW. Returns the gradients."""
-        _, grads = self.model.loss_and_gradients(x, labels)
         if self.optimiser is None:
             self.optimiser = AdamW.for_params(self.model.params)
+        _, grads = self.model.loss_and_gradients(x, labels)
         self.optimiser.step(self.model.params, grads, LEARNING_RATE, WEIGHT_DECAY)
         return grads
 

@@ -50,8 +50,8 @@ def forward_backward_figure(config):
             ("position_embedding", "(B, T, D)", "–", "dtokens  (B, T, D)", "dpos"),
             ("layer 0", "(B, T, D)", "x̂ and 1/σ twice; q, k, v;\nmerged; GELU's slope; hidden", "dtokens  (B, T, D)",
              "all of blocks[0]"),
-            (f"layer {L - 1}", "(B, T, D)", "the same, L times", "dtokens  (B, T, D)", f"all of blocks[{L - 1}]"),
-            ("head", "(B, K)", "x̂ and 1/σ of [CLS], representation", "dtokens  (B, T, D)", "dnorm, dhead"),
+            (f"layer {L - 1}", "(B, t, D)", "the same, L times", "dtokens  (B, T, D)", f"all of blocks[{L - 1}]"),
+            ("head", "(B, K)", "x̂ and 1/σ of [CLS], representation", "dtokens  (B, t, D)", "dnorm, dhead"),
             ("loss", "()", "log p, targets", "dlogits  (B, K)", ""))
     figure, ax = plt.subplots(figsize=(WIDTH, 6.6))
     for i, (name, shape, kept, gradient, grads) in enumerate(rows):
