@@ -97,7 +97,7 @@ FAULTS = [
     Fault("slope of the tanh form lacks the 3", "gelu", "3 * TANH_CUBIC", "TANH_CUBIC"),
     Fault("one digit of erf's coefficients", "erf", "1.13864154151050156e2", "1.13864154151150156e2"),
     # MLP
-    Fault("backward skips GELU", "mlp", "linear.backward(dexpanded, fc1_cache)", "linear.backward(dhidden, fc1_cache)"),
+    Fault("backward skips GELU", "mlp", "gelu.backward(dhidden, gelu_cache, out=dhidden)", "dhidden"),
     Fault("the form of GELU is not passed on", "mlp", "gelu.forward(expanded, form, keep,",
           'gelu.forward(expanded, "erf", keep,'),
     # layer
