@@ -15,6 +15,7 @@ from functools import cache
 
 import numpy as np
 
+from . import heap
 from .blas_threads import one_thread_blas, thread_count
 from .trees import tree_map
 
@@ -151,5 +152,6 @@ def _pool(threads):
     return ThreadPoolExecutor(threads, "minivit", initializer=setattr, initargs=(_thread, "in_pool", True))
 
 
+heap.limit()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)                # the parent's threads do not exist there

@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 CHECKS = ("linear", "layer_norm", "softmax", "erf", "gelu", "patch_embedding", "cls_token", "position_embedding",
           "attention", "mlp", "layer", "head", "loss", "config", "tracing", "parallel", "model", "gradient_checking",
-          "pytorch_reference", "vit", "kernels", "muon", "patch_dropout", "stochastic_depth", "network", "rand_augment")
+          "pytorch_reference", "vit", "kernels", "muon", "patch_dropout", "stochastic_depth", "network", "rand_augment",
+          "heap")
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,10 @@ FAULTS = [
     Fault("the thread that is done first comes first in the sum", "parallel",
           "summands.pop(i) for i in range(len(shares))", "summands.pop(i) for i in list(summands)"),
     Fault("columns of a product left out", "parallel", "out=y[:, part]", "out=y[:, :part.stop - part.start]"),
+    Fault("heaps keep all that is free", "heap", "TRIM_THRESHOLD = 128 << 10", "TRIM_THRESHOLD = 128 << 20"),
+    Fault("heaps keep nothing", "heap", "M_TOP_PAD: KEPT", "M_TOP_PAD: 0"),
+    Fault("the user's own limits are overruled", "heap", "if sys.platform != \"linux\" or users or",
+          "if sys.platform != \"linux\" or"),
     Fault("the trace reads out before the final norm", "tracing", 'representation = steps["norm"][:, 0]',
           "representation = z[:, 0]"),
     # training
