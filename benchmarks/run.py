@@ -75,7 +75,7 @@ def main():
 
 def heading(options):
     """Machine, kernels, versions, and which libraries are missing."""
-    rates, own = kernel_rates(blas()["kernel"], seconds=0.5)
+    rates, own = kernel_rates(blas()["kernel"], seconds=0.5, processes=5)
     versions = {}
     for name in ("torch", "timm", "onnx", "onnxruntime", "openvino", "jax", "threadpoolctl"):
         try:

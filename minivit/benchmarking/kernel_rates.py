@@ -5,6 +5,7 @@ OpenBLAS takes its kernel when NumPy is imported, so another kernel needs anothe
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 
@@ -27,23 +28,29 @@ print(json.dumps([kernel, 2 * tokens.size * weight.shape[1] / statistics.median(
 """
 
 
-def kernel_rates(in_use, seconds=0.25):
+def kernel_rates(in_use, seconds=0.25, processes=1):
     """({kernel: FLOP a second}, OpenBLAS's own choice): of that, of the kernel in use here, and of the AVX-512 kernel
-    where this processor has a use for it. Each is measured once, for so many seconds.
+    where this processor has a use for it. Each is measured for so many seconds in each of so many processes.
 
     Raises OSError or RuntimeError where no process can be started for it.
     """
-    own, rate = _rate(None, seconds)
+    own, rate = _rate(None, seconds, processes)
     rates = {own: rate}
     if in_use not in rates:
-        rates.update([_rate(os.environ.get(VARIABLE), seconds)])
+        rates.update([_rate(os.environ.get(VARIABLE), seconds, processes)])
     if worthwhile() and AVX512_KERNEL not in rates:
-        rates.update([_rate(AVX512_KERNEL, seconds)])
+        rates.update([_rate(AVX512_KERNEL, seconds, processes)])
     return rates, own
 
 
-def _rate(value, seconds):
-    """(kernel, FLOP a second) with OPENBLAS_CORETYPE set to `value`, or unset for None: the median product's rate."""
+def _rate(value, seconds, processes):
+    """(kernel, FLOP a second) with OPENBLAS_CORETYPE set to `value`, or unset for None: the median process's rate."""
+    kernels, rates = zip(*[_rate_of_process(value, seconds) for _ in range(processes)])
+    return kernels[0], statistics.median(rates)
+
+
+def _rate_of_process(value, seconds):
+    """The kernel, and what the median product reaches."""
     environment = {name: text for name, text in os.environ.items() if name != VARIABLE}
     if value is not None:
         environment[VARIABLE] = value
