@@ -32,11 +32,6 @@ def growth_cases():
     return [(Case("B/16", as_config("B/16", image_size=side), 1), 9 if side < 512 else 3) for side in SIDES]
 
 
-def taken_apart(case):
-    """Whether the breakdown shows this row: one of each kind is enough."""
-    return (case.name, case.images) in (("B/16", 1), ("B/16", 4), (PACKAGED, 256), (PACKAGED, 64))
-
-
 def with_kernel(kernel):
     """minivit with this BLAS kernel; None for the one that OpenBLAS chooses where it is left alone."""
     name = f"minivit, {kernel} kernel" if kernel else "minivit, OpenBLAS's own kernel"

@@ -60,7 +60,7 @@ def main():
             chosen = [contender for contender in plan.contenders(case) if contender != plan.PRODUCTS]
             results["load"] = row(case, chosen, folder, options, options.rounds, loading=True)
         if "breakdown" in options.parts:
-            results["breakdown"] = [whereabouts(case, folder, options) for case in cases if plan.taken_apart(case)]
+            results["breakdown"] = [whereabouts(case, folder, options) for case in cases]
     if "growth" in options.parts:
         results["growth"] = [growth_row(case, options, rounds, results) for case, rounds in plan.growth_cases()]
     if "startup" in options.parts:

@@ -152,6 +152,6 @@ def _pool(threads):
     return ThreadPoolExecutor(threads, "minivit", initializer=setattr, initargs=(_thread, "in_pool", True))
 
 
-heap.limit()
+heap.limit()                                                             # each of these threads has heaps of its own
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)                # the parent's threads do not exist there
