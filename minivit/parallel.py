@@ -38,6 +38,7 @@ def each(function, items):
     A single item runs on this thread, and `share` inside it spreads its steps. On a thread that is itself one of the
     pool's, all items run there: waiting for the pool from within could take for ever.
     """
+    heap.limit()                                                         # each thread has heaps of its own
     threads = thread_count()
     with one_thread_blas():
         if len(items) == 1:
@@ -54,7 +55,7 @@ def total(function, items):
     function may hand over parts of its tree early, as take(key, part); they come back summed as {key: part}, the second
     result. The thread that brings the last summand of a part adds all threads' up, in the threads' order: the parts
     of two threads then exist side by side only for a moment, and the sum does not depend on who was first. The threads
-    take turns in whose arrays hold the sum: what a thread frees, the allocator gives to that thread alone.
+    take turns in whose arrays hold the sum: freed memory goes back to the heap of the thread that had made the array.
     """
     shares = _slices(len(items), min(len(items), thread_count()))
     parts, lock, turns = {}, threading.Lock(), itertools.cycle(range(len(shares)))
@@ -152,6 +153,5 @@ def _pool(threads):
     return ThreadPoolExecutor(threads, "minivit", initializer=setattr, initargs=(_thread, "in_pool", True))
 
 
-heap.limit()                                                             # each of these threads has heaps of its own
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)                # the parent's threads do not exist there

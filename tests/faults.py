@@ -145,7 +145,7 @@ FAULTS = [
     Fault("the thread that is done first comes first in the sum", "parallel",
           "summands.pop(i) for i in range(len(shares))", "summands.pop(i) for i in list(summands)"),
     Fault("columns of a product left out", "parallel", "out=y[:, part]", "out=y[:, :part.stop - part.start]"),
-    Fault("heaps keep all that is free", "heap", "TRIM_THRESHOLD = 128 << 10", "TRIM_THRESHOLD = 128 << 20"),
+    Fault("heaps keep all that is free", "heap", "SLACK = 1 << 20", "SLACK = 1 << 30"),
     Fault("heaps keep nothing", "heap", "M_TOP_PAD: KEPT", "M_TOP_PAD: 0"),
     Fault("the user's own limits are overruled", "heap", "if sys.platform != \"linux\" or users or",
           "if sys.platform != \"linux\" or"),

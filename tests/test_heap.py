@@ -85,10 +85,19 @@ def test_the_users_own_setting_stays(variables, told):
 
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
+    heap.limit.cache_clear()
     assert heap.limit() is False
+    heap.limit.cache_clear()
 
 
-@needs_glibc
-def test_it_is_told_with_the_threads():
-    code = "from minivit import heap; heap.limit = lambda: print('told'); from minivit import parallel"
-    assert printed(code) == "told"
+TOLD = "from minivit import heap, parallel; heap.limit = lambda: print('told'); "
+
+
+def test_it_is_told_when_threads_begin():
+    assert printed(TOLD + "parallel.each(abs, [1, 2])") == "told"
+
+
+def test_processes_that_measure_other_libraries_are_left_alone():
+    """They import minivit too, but for the batches."""
+    batch = "worker.fresh_batch(worker.ViTConfig(), 1, worker.np.random.default_rng(0))"
+    assert printed(f"{TOLD} from minivit.benchmarking import worker; {batch}") == ""

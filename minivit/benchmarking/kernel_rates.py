@@ -50,7 +50,7 @@ def _rate(value, seconds, processes):
 
 
 def _rate_of_process(value, seconds):
-    """The kernel, and what the median product reaches."""
+    """(kernel, FLOP a second of the median product) in one process."""
     environment = {name: text for name, text in os.environ.items() if name != VARIABLE}
     if value is not None:
         environment[VARIABLE] = value
