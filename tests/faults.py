@@ -146,7 +146,7 @@ FAULTS = [
           "summands.pop(i) for i in range(len(shares))", "summands.pop(i) for i in list(summands)"),
     Fault("columns of a product left out", "parallel", "out=y[:, part]", "out=y[:, :part.stop - part.start]"),
     Fault("heaps keep all that is free", "heap", "SLACK = 1 << 20", "SLACK = 1 << 30"),
-    Fault("heaps keep nothing", "heap", "M_TOP_PAD: KEPT", "M_TOP_PAD: 0"),
+    Fault("heaps keep nothing", "heap", "KEPT = 32 << 20", "KEPT = 32 << 10"),
     Fault("the user's own limits are overruled", "heap", "if sys.platform != \"linux\" or users or",
           "if sys.platform != \"linux\" or"),
     Fault("the trace reads out before the final norm", "tracing", 'representation = steps["norm"][:, 0]',
