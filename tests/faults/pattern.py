@@ -35,7 +35,7 @@ def find(tree, old, within=None):
         if _fits(pattern, place.get(), bound):
             found.append((place, bound))
     if len(found) != 1:
-        lines = ", ".join(str(place.line()) for place, _ in found)
+        lines = ", ".join(sorted((str(place.line()) for place, _ in found), key=int))
         raise ValueError(f"{old!r} stands {len(found)} times{' in ' + within if within else ''}"
                          f"{f' (lines {lines})' if found else ''}, expected once")
     return found[0]
@@ -91,7 +91,7 @@ def _is_rest(node):
 def _bind(name, node, bound):
     """A wildcard that stands twice must stand for the same."""
     if name in bound and name != "...":
-        return ast.dump(bound[name]) == ast.dump(node)
+        return ast.unparse(bound[name]) == ast.unparse(node)
     bound[name] = node
     return True
 

@@ -1,0 +1,37 @@
+"""Faults in the command line."""
+
+from ..fault import Fault as F
+
+FAULTS = [
+    F("a mistake ends with 0", "commands/cli", "return 2", "return 0"),
+    F("Ctrl-C ends with 0", "commands/cli", "return 130", "return 0"),
+    F("errors go to stdout", "commands/cli", "print(f'minivit: {message}', file=sys.stderr)",
+      "print(f'minivit: {message}')"),
+    F("an error keeps its lines", "commands/cli", "' '.join(str(error).split())", "str(error)"),
+    F("the command's status is lost", "commands/cli", "_1.run(_1) or 0", "_1.run(_1) and 0"),
+    F("a size is width x height", "commands/arguments", "sides[0] if _1 else sides", "sides[0] if _1 else sides[::-1]"),
+    F("zero is positive", "commands/arguments", "value < 1", "value < 0"),
+    F("--model is not taken", "commands/arguments", "_1.model or DEFAULT", "DEFAULT"),
+    F("--top is not taken", "commands/predict", "_1.top(options.top)", "_1.top(5)"),
+    F("an unreadable image ends the rest", "commands/predict", "continue", "break"),
+    F("an unreadable image is no error", "commands/predict", "status = 2", "pass"),
+    F("--seed is not taken", "commands/trace", "seed = options.seed or 0", "seed = 0"),
+    F("the mean stands for the deviation", "commands/trace", "float(array.std())", "float(array.mean())"),
+    F("--num-classes is not taken", "commands/trace", "changes['num_classes'] = _1", "pass"),
+    F("the photo is ignored", "commands/trace", "model.prepare(options.image or CAT)", "model.prepare(CAT)"),
+    F("a difference ends with 0", "commands/compare", "0 if _1 else 1", "0"),
+    F("--gradients is not taken", "commands/compare", "compare(_1, _2, _3, options.gradients)", "compare(_1, _2, _3)"),
+    F("--split is not taken", "commands/evaluate", "read_labelled_images(_1, options.split, ...)",
+      "read_labelled_images(_1, '', ...)"),
+    F("classes in the data's order", "commands/evaluate", "places[data.labels]", "data.labels"),
+    F("accuracy a class by columns", "commands/evaluate", "int(row.sum())", "len(data)"),
+    F("the start is not taken", "commands/train", "start = start", "start = None"),
+    F("the mean crop in training", "commands/train", "Preprocessing(crop_fraction=1.0)", "Preprocessing()"),
+    F("the model's width is the MLP's", "commands/train", "mlp_width = options.mlp_width", "mlp_width = options.width"),
+    F("--save-seconds is not taken", "commands/train", "save_seconds = options.save_seconds", "save_seconds = 60"),
+    F("bytes in powers of two", "commands/variants", "count / 1000000000.0", "count / 2 ** 30"),
+    F("GMACs are FLOPs", "commands/variants", "macs(c) / 1000000000.0", "2 * macs(c) / 1000000000.0"),
+    F("half precision is single", "commands/variants", "2 * n", "4 * n"),
+    F("a figure of any format is a png", "commands/explain", "format = file_format", "format = 'png'"),
+    F("a CUDA version's minor is lost", "commands/info", "_1 % 1000 // 10", "_1 % 10"),
+]

@@ -1,0 +1,37 @@
+"""Faults in images: decoding, resizing, numbers."""
+
+from ..fault import Fault as F
+
+FAULTS = [
+    F("floats are cut, not rounded", "images/decoding", "np.round(array * 255.0)", "array * 255.0"),
+    F("16 bits are cut, not rounded", "images/decoding", "np.round(values / 257)", "values // 257"),
+    F("16 bits divided by 256", "images/decoding", "values / 257", "values / 256"),
+    F("17 bits are 16", "images/decoding", "values.max() > 65535", "values.max() > 65536"),
+    F("negative numbers are 16 bits", "images/decoding", "values.min() < 0", "values.min() < -1"),
+    F("floats above one are pixels", "images/decoding", "array.max() > 1", "array.max() > 255"),
+    F("floats below zero are pixels", "images/decoding", "array.min() < 0 or _1", "_1"),
+    F("nan is a pixel", "images/decoding", "not np.isfinite(array).all()", "False"),
+    F("EXIF is ignored", "images/decoding", "ImageOps.exif_transpose(_1)", "_1"),
+    F("an empty image is let through", "images/decoding", "picture.width == 0 or _1", "False"),
+    F("a stretched image is turned", "images/preparation", "picture.resize((width, height), _1)",
+      "picture.resize((height, width), _1).transpose(Image.Transpose.TRANSPOSE)"),
+    F("stretching always", "images/preparation", "_1.resize == 'stretch'", "True"),
+    F("the crop covers the size alone", "images/preparation", "math.floor(side / _1.crop_fraction)", "side"),
+    F("the cover is rounded up", "images/preparation", "math.floor(_1)", "math.ceil(_1)"),
+    F("the long side covers", "images/preparation", "w <= h", "w > h"),
+    F("a wide crop is not covered", "images/preparation", "min(h / _1, w / _2)", "max(h / _1, w / _2)"),
+    F("the crop is at the top", "images/preparation", "round((new_h - height) / 2)", "0"),
+    F("the crop's middle is cut, not rounded", "images/preparation", "round((new_w - width) / 2)", "(new_w - width) // 2"),
+    F("the filter is always bicubic", "images/preparation", "FILTERS[preprocessing.interpolation]", "FILTERS['bicubic']"),
+    F("lanczos is bilinear", "images/preparation", "Image.Resampling.LANCZOS", "Image.Resampling.BILINEAR"),
+    F("pixels divided by 256", "images/preparation", "np.float32(255)", "np.float32(256)"),
+    F("the mean is added", "images/preparation", "x -= np.asarray(_1.mean, ...)", "x += np.asarray(_1.mean, ...)"),
+    F("the deviation multiplies", "images/preparation", "x /= np.asarray(_1.std, ...)", "x *= np.asarray(_1.std, ...)"),
+    F("the default mean is ImageNet's", "images/preparation", "mean: _1 = (0.5, 0.5, 0.5)", "mean: _1 = (0.485, 0.456, 0.406)"),
+    F("the default fraction is 0.875", "images/preparation", "crop_fraction: float = 0.9", "crop_fraction: float = 0.875"),
+    F("a list of one is an image", "images/preparation", "isinstance(_1, (list, tuple)) or _2",
+      "isinstance(_1, (list, tuple)) and len(_1) > 1 or _2"),
+    F("any deviation will do", "images/preparation", "min(self.std) <= 0", "False"),
+    F("any fraction will do", "images/preparation", "not 0 < _1 <= 1", "False"),
+    F("pictures are darker", "images/preparation", "x * np.asarray(_1.std) + _2", "x * np.asarray(_1.std)"),
+]
