@@ -30,7 +30,7 @@ test-notebooks: .venv/.test  ## every notebook run again, its outputs compared w
 lint: .venv/.test  ## ruff
 	$(BIN)/ruff check .
 
-faults: .venv/.test  ## plant one fault after another in a copy of the source: the checks must reject each
+faults: .venv/.test  ## plant one fault after another in a copy of the source: the tests must reject each, ten minutes
 	$(BIN)/python -m tests.faults
 
 notebooks: .venv/.test  ## open the notebooks in JupyterLab

@@ -134,8 +134,8 @@ def test_hugging_faces_eps(tmp_path, eps):
 
 
 def test_a_hugging_face_image_that_is_not_square(tmp_path):
-    model = loaded("hugging_face", tmp_path, {**HUGGING_FACE, "image_size": [8, 20]}, {"size": {"height": 8, "width": 20}},
-                   image_size=(8, 20))
+    model = loaded("hugging_face", tmp_path, {**HUGGING_FACE, "image_size": [8, 20]},
+                   {"size": {"height": 8, "width": 20}}, image_size=(8, 20))
     assert model.config.height_width == (8, 20) and model.config.grid == (2, 5)
     np.testing.assert_allclose(model.prepare(PHOTO)[0], pixels((8, 20), None, "bilinear", HALF), atol=1e-5)
 
@@ -209,7 +209,8 @@ def test_save_keeps_what_is_not_the_default(tmp_path):
     minivit.save(model, tmp_path / "model.safetensors")
     again = minivit.load(tmp_path / "model.safetensors")
     assert again.config == config and again.labels == ["x", "y", "z"] and again.preprocessing == odd
-    np.testing.assert_allclose(again.prepare(PHOTO)[0], pixels((8, 20), None, "nearest", (odd.mean, odd.std)), atol=1e-5)
+    expected = pixels((8, 20), None, "nearest", (odd.mean, odd.std))
+    np.testing.assert_allclose(again.prepare(PHOTO)[0], expected, atol=1e-5)
     x = images(config, dtype="float32")
     np.testing.assert_array_equal(again(x), model(x))
 

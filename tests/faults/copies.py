@@ -1,7 +1,7 @@
 """A copy of the package and its tests to plant faults in, with the source as Python itself writes it.
 
-Faults are planted in trees (`pattern.py`), so every module of the copy is a tree written out again, the others too: what
-a test says of the unchanged copy is then what it says of the package.
+Faults are planted in trees (`pattern.py`), so every module of the copy is a tree written out again, the others too:
+what a test says of the unchanged copy is then what it says of the package.
 """
 
 import ast
@@ -64,7 +64,8 @@ class Copy:
         return json.loads(answer.read_text())
 
     def _python(self, *arguments, timeout=None):
-        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(self.folder),
-                                    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COVERAGE_CORE": "ctrace"}
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(self.folder),
+                                    "OPENBLAS_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                                    "COVERAGE_CORE": "ctrace"}
         return subprocess.run([sys.executable, *arguments], cwd=self.folder, env=environment, capture_output=True,
                               text=True, encoding="utf-8", timeout=timeout)

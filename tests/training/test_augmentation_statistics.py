@@ -80,7 +80,7 @@ def test_each_of_both_keeps_its_own_distribution():
 
 
 def test_erased_rectangles_are_the_papers():
-    """Zhong et al. 2017, algorithm 1: the area uniform in 0.02 to 1/3, the aspect (here log-uniform) in 0.3 to 1/0.3."""
+    """Zhong et al. 2017, algorithm 1: the area in 0.02 to 1/3, the aspect, here log-uniform, in 0.3 to 1/0.3."""
     side, count = 60, 1200
     images = np.full((count, side, side, 3), 7, np.uint8)
     found = augmentation.erase(images, np.random.default_rng(1), 1.0)

@@ -1,7 +1,7 @@
 """`train` against a run written out here: its order, random numbers, rate, clipping, average, log and files.
 
-The reference takes from the package the model's gradients and the single augmentations, each tested for itself; batches,
-seeds, targets, schedule, optimiser, average and log are formulas of a few lines.
+The reference takes from the package the model's gradients and the single augmentations, each tested for itself;
+batches, seeds, targets, schedule, optimiser, average and log are formulas of a few lines.
 """
 
 import csv
