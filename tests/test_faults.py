@@ -110,5 +110,7 @@ def test_the_tests_that_are_asked():
     class Planted:
         module, old, within, tests = "engine/erf", "out = None", None, ""
 
-    assert seen.tests_for(Planted, SOURCE) == [f"tests/{name}" for name in (
-        "engine/test_erf.py::b", "engine/test_other.py::a", "test_x.py::c")]
+    assert seen.tests_for(Planted, SOURCE) == [["tests/engine/test_erf.py::b"],
+                                               ["tests/engine/test_other.py::a", "tests/test_x.py::c"]]
+    Planted.tests = "tests/test_x.py"
+    assert seen.tests_for(Planted, SOURCE) == [["tests/test_x.py::c", "tests/test_x.py::d"], []]

@@ -46,10 +46,10 @@ def judged(faults, copies, seen):
         copy, start = free.get(), time.monotonic()
         try:
             tests = seen.tests_for(fault, copy.source(fault.module))
-            caught = "" if fault.only_time else copy.verdict(fault, tests)
+            caught = "" if fault.only_time else copy.verdict(fault, *tests)
         finally:
             free.put(copy)
-        told = "only time" if fault.only_time else caught or f"NOTHING: it survives {len(tests)} tests"
+        told = "only time" if fault.only_time else caught or f"NOTHING: it survives {sum(map(len, tests))} tests"
         print(f"{fault.module:26} {fault.name:56} {time.monotonic() - start:5.1f} s  {told}", flush=True)
         return caught
 

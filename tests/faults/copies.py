@@ -40,13 +40,13 @@ class Copy:
     def path(self, module):
         return self.folder / "minivit" / f"{module}.py"
 
-    def verdict(self, fault, tests):
-        """The first of these tests that fails with the fault in place, or None."""
+    def verdict(self, fault, *lists):
+        """The first test that fails with the fault in place, one list of tests after another, or None."""
         path, source = self.path(fault.module), self.source(fault.module)
         times = path.stat()
         path.write_text(replaced(source, fault.old, fault.new, fault.within), encoding="utf-8")
         try:
-            return self.run("first_failure", tests)
+            return next(filter(None, (self.run("first_failure", tests) for tests in lists if tests)), None)
         except subprocess.TimeoutExpired:
             return f"(a test that does not end within {LONGEST} s)"
         finally:
