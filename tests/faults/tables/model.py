@@ -24,7 +24,6 @@ FAULTS = [
     F("labels of another number", "model", "self.labels is not None and _1", "False"),
     # prediction
     F("the least likely first", "prediction", "np.argsort(-_1, ...)", "np.argsort(_1, ...)"),
-    F("equal classes in any order", "prediction", "kind = 'stable'", "kind = 'quicksort'", only_time=True),
     F("a member of a batch is the first", "prediction",
       "Prediction(self.model, self.x[_1:_2], self._logits[_1:_2], batched=False)",
       "Prediction(self.model, self.x[_1:_2], self._logits[:1], batched=False)"),

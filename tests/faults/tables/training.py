@@ -17,8 +17,6 @@ FAULTS = [
       "learning_rate(_1, _3, ...)"),
     F("the gradient is not clipped", "training/loop", "_1, _2 = clip(_1, _3)", "pass"),
     F("training images are held out ones too", "training/loop", "np.sort(_1[_2.held_out:])", "np.sort(_1)"),
-    F("held-out images in the order of the draw", "training/loop", "_1.subset(np.sort(_2[:_3]))",
-      "_1.subset(_2[:_3])", only_time=True),
     F("the average is not evaluated", "training/loop", "evaluate(_1.result(_2), _3)", "evaluate(_2, _3)"),
     F("the average is not saved", "training/loop", "save(_1.result(_2).to(_3), _4)", "save(_2.to(_3), _4)"),
     F("the loss counts batches, not images", "training/loop", "_1['loss'] += _2 * _3", "_1['loss'] += _2"),
