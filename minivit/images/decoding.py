@@ -4,14 +4,19 @@ Grey, palette, alpha and CMYK become RGB as Pillow's convert("RGB") makes them, 
 float images are scaled to 8 bits first: Pillow's own conversion would clip them to white.
 """
 
+import io
 import os
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from ..errors import ImageError
+from .limits import MOST_BYTES, keep_within, open_within
+
+ORIENTATION = 0x0112        # the EXIF tag; 1 is upright
+BAND = 1 << 20              # pixels that are converted at a time, so that whole numbers of 8 bytes never fill memory
 
 
 def rgb(image):
@@ -29,9 +34,11 @@ def rgb(image):
                      f"{_hint_for_type(image)}")
 
 
-def rgb_from_file(file, name):
-    """An upright RGB image of an open binary file, or a path, that messages call `name`. Raises ImageError."""
-    return _to_rgb(_open(file, name), name)
+def rgb_from_bytes(content, name):
+    """An upright RGB image of an image file's bytes, that messages call `name`. Raises ImageError."""
+    if len(content) == 0:
+        raise ImageError(f"{name} is empty (0 bytes): give an image file")
+    return _to_rgb(_open(io.BytesIO(content), name), name)
 
 
 def _open_path(path):
@@ -40,8 +47,12 @@ def _open_path(path):
             raise ImageError(f"no such file: {path}")
         if path.is_dir():
             raise ImageError(f"{path} is a folder, not an image: give a file, or a list of files for a batch")
+        if not path.is_file():
+            raise ImageError(f"{path} is no plain file but a pipe, socket or device: give an image file")
         if path.stat().st_size == 0:
             raise ImageError(f"{path} is empty (0 bytes): give an image file")
+        if path.stat().st_size > MOST_BYTES:
+            raise ImageError(f"{path} has {path.stat().st_size:,} bytes; an image has at most {MOST_BYTES:,}")
     except OSError as error:
         raise ImageError(f"{str(path)[:100]} cannot be opened: {error.strerror}") from None
     except ValueError as error:
@@ -56,12 +67,12 @@ def _open(file, name):
         with warnings.catch_warnings():
             # Pillow warns from half of its limit on; up to the limit an image is simply large.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file) as picture:
+            with open_within(file) as picture:
                 return _decoded(picture, name)
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is not an image that Pillow can read, whatever its name says: "
+        raise ImageError(f"{name} is no image of a kind that is read, whatever its name says: "
                          "give a JPEG, PNG, WebP, GIF, BMP or TIFF file") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name} would unpack to more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: "
@@ -75,10 +86,15 @@ def _open(file, name):
 def _decoded(picture, name):
     """The image with its pixels read, so that damage shows here, and turned upright as EXIF says."""
     try:
+        if isinstance(picture, ImageFile.ImageFile):
+            keep_within(picture, name)
         picture.load()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ImageOps.exif_transpose(picture)
+            upright = picture.getexif().get(ORIENTATION, 1) == 1
+            return picture if upright else ImageOps.exif_transpose(picture)         # which copies, turned or not
+    except ImageError:
+        raise
     except Exception as error:
         raise _damaged(name, error) from None
 
@@ -92,20 +108,38 @@ def _damaged(name, error):
 def _to_rgb(picture, name):
     if picture.width == 0 or picture.height == 0:
         raise ImageError(f"{name} has {picture.width} x {picture.height} pixels: it needs at least one")
+    if picture.mode == "RGB":
+        return picture
     if picture.mode.startswith("I"):
-        values = np.asarray(picture).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ImageError(f"{name} is grey in whole numbers from {values.min()} to {values.max()}: "
+        low = min(band.min() for _, band in _bands(picture))
+        high = max(band.max() for _, band in _bands(picture))
+        if low < 0 or high > 65535:
+            raise ImageError(f"{name} is grey in whole numbers from {low} to {high}: "
                              "expected 16 bits, 0 to 65535; scale them first")
-        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
+        return _grey(picture, lambda band: Image.fromarray(np.round(band / 257).astype(np.uint8))).convert("RGB")
     if picture.mode == "F":
-        return _from_array(np.asarray(picture)).convert("RGB")
+        return _grey(picture, _from_array).convert("RGB")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)    # that a transparent palette loses its transparency: meant
             return picture.convert("RGB")
     except ValueError as error:
         raise ImageError(f"{name} has the colour mode {picture.mode}, which does not turn into RGB: {error}") from None
+
+
+def _bands(picture):
+    """(first row, array of the rows from there) of a grey image, some BAND pixels at a time."""
+    rows = max(1, BAND // picture.width)
+    for top in range(0, picture.height, rows):
+        yield top, np.asarray(picture.crop((0, top, picture.width, min(top + rows, picture.height))))
+
+
+def _grey(picture, of_band):
+    """An image of 8-bit grey from a grey one of other numbers; of_band makes it from an array of rows."""
+    grey = Image.new("L", picture.size)
+    for top, band in _bands(picture):
+        grey.paste(of_band(band), (0, top))
+    return grey
 
 
 def _from_array(array):

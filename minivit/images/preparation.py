@@ -17,6 +17,10 @@ FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BI
            "lanczos": Image.Resampling.LANCZOS, "nearest": Image.Resampling.NEAREST}
 
 
+NARROWEST = 100             # how many times wider, or higher, than the model's an image's shape may be
+MOST_RESIZED = 50_000_000   # pixels, which take 200 MB
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How pixels become numbers. mean and std: of R, G, B, where 1 is white.
@@ -85,19 +89,23 @@ def fit(picture, height_width, preprocessing):
     The rounding is torchvision's for square sizes and timm's for others.
     """
     height, width = height_width
+    w, h = picture.size
+    if max(w * height, h * width) > NARROWEST * min(w * height, h * width):
+        raise ImageError(f"an image of {w:,} x {h:,} pixels is too narrow to be made "
+                         f"{width:,} x {height:,}: crop it first")
     resample = FILTERS[preprocessing.interpolation]
     if preprocessing.resize == "stretch":
         return picture.resize((width, height), resample)
     cover_h, cover_w = (math.floor(side / preprocessing.crop_fraction) for side in (height, width))
-    w, h = picture.size
     if cover_h == cover_w:
         short = cover_h
         new_w, new_h = (short, int(short * h / w)) if w <= h else (int(short * w / h), short)
     else:
         ratio = min(h / cover_h, w / cover_w)
         new_w, new_h = round(w / ratio), round(h / ratio)
-    if max(new_w, new_h) > 100 * max(cover_h, cover_w):
-        raise ImageError(f"an image of {w} x {h} pixels is too narrow to be cut to {width} x {height}: crop it first")
+    if new_w * new_h > MOST_RESIZED:
+        raise ImageError(f"an image of {w:,} x {h:,} pixels would be scaled to {new_w:,} x {new_h:,} before it is cut "
+                         f"to {width:,} x {height:,}, and at most {MOST_RESIZED:,} pixels are: crop it first")
     picture = picture.resize((new_w, new_h), resample)
     left, top = round((new_w - width) / 2), round((new_h - height) / 2)
     return picture.crop((left, top, left + width, top + height))

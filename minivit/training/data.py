@@ -3,7 +3,6 @@
 ImageFolder layout is <split>/<class>/<any name>.jpg; folders inside a class belong to it.
 """
 
-import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import ImageError
-from ..images.decoding import rgb, rgb_from_file
+from ..images.decoding import rgb, rgb_from_bytes
 from ..images.preparation import Preprocessing, fit
 from . import cifar_binary
 
@@ -69,7 +68,7 @@ def _fitted(pictures, names, source, height_width, preprocessing):
 
 def _decoded(opener, name, source):
     try:
-        return rgb_from_file(io.BytesIO(opener()), f"{name} in {source}")
+        return rgb_from_bytes(opener(), f"{name} in {source}")
     except ImageError:
         raise
     except Exception as error:                      # zipfile's and zlib's own errors, wrong passwords, lost files
