@@ -6,6 +6,7 @@ float images are scaled to 8 bits first: Pillow's own conversion would clip them
 
 import io
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def _open_path(path):
 
 def _open(file, name):
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             # Pillow warns from half of its limit on; up to the limit an image is simply large.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with open_within(file) as picture:
@@ -72,6 +74,10 @@ def _open(file, name):
     except ImageError:
         raise
     except UnidentifiedImageError:
+        missing = next((str(warning.message) for warning in told if "not installed" in str(warning.message)), None)
+        if missing:
+            raise ImageError(f"{name} cannot be read by the Pillow that is installed here: {missing}; "
+                              "save the image as PNG") from None
         raise ImageError(f"{name} is no image of a kind that is read, whatever its name says: "
                          "give a JPEG, PNG, WebP, GIF, BMP or TIFF file") from None
     except Image.DecompressionBombError:
@@ -102,6 +108,9 @@ def _decoded(picture, name):
 def _damaged(name, error):
     """Pillow's readers raise errors of a dozen kinds, struct.error and IndexError among them, for a damaged file."""
     detail = " ".join(str(error).split()) or type(error).__name__
+    if re.fullmatch(r"decoder \w+ not available", detail):            # Pillow was built without that format's library
+        return ImageError(f"{name} cannot be read by the Pillow that is installed here: {detail}; "
+                          "save the image as PNG")
     return ImageError(f"{name} is damaged or cut short: {detail}; get a whole copy of it")
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ..errors import ImageError
 from ..images.decoding import rgb, rgb_from_bytes
+from ..images.limits import MOST_BYTES
 from ..images.preparation import Preprocessing, fit
 from . import cifar_binary
 
@@ -62,7 +63,10 @@ def _fitted(pictures, names, source, height_width, preprocessing):
     images = np.empty((len(names), *height_width, 3), np.uint8)
     for i, picture in enumerate(tqdm(pictures, total=len(names), desc=f"reading {source.name}", unit=" images",
                                      mininterval=1)):
-        images[i] = fit(rgb(picture), height_width, preprocessing)
+        try:
+            images[i] = fit(rgb(picture), height_width, preprocessing)
+        except ImageError as error:
+            raise ImageError(f"{names[i]} in {source}: {error}") from None
     return images
 
 
@@ -105,7 +109,8 @@ def _zip_members(source):
         archive = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise ImageError(f"{source} is not a whole zip file: {error}") from None
-    return {i.filename: lambda i=i: archive.read(i) for i in archive.infolist() if not i.is_dir()}
+    return {i.filename: lambda i=i: _limited(i.file_size) and archive.read(i)
+            for i in archive.infolist() if not i.is_dir()}
 
 
 def _folder_members(source):
@@ -113,4 +118,12 @@ def _folder_members(source):
     if not source.is_dir():
         raise ImageError(f"{source} is neither a folder nor a zip file, nor CIFAR-10's binary version: "
                          "give images as <split>/<class>/<image>")
-    return {p.relative_to(source).as_posix(): p.read_bytes for p in source.rglob("*") if p.is_file()}
+    return {p.relative_to(source).as_posix(): lambda p=p: _limited(p.stat().st_size) and p.read_bytes()
+            for p in source.rglob("*") if p.is_file()}
+
+
+def _limited(size):
+    """True. Raises ValueError for more bytes than an image has: a zip may claim any size, and unpack to it."""
+    if size > MOST_BYTES:
+        raise ValueError(f"it has {size:,} bytes; an image has at most {MOST_BYTES:,}")
+    return True
