@@ -1,7 +1,7 @@
 """Numbers from outside: configuration files, metadata, options. Each is checked for type and range before it is used.
 
-True is no 1 here, and a text no number: what JSON allows in a number's place would surface much later, as a wrong result
-or as an error that names neither the file nor the setting.
+True is no 1 here, and a text no number: what JSON allows in a number's place would surface much later, as a wrong
+result or as an error that names neither the file nor the setting.
 """
 
 from numbers import Real

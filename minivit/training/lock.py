@@ -50,7 +50,7 @@ def _locked(path):
         except OSError as error:
             if not isinstance(error, (BlockingIOError, PermissionError)):
                 file.close()
-                raise OSError(f"cannot lock {path}: {error.strerror}; train in a folder on another file system") from None
+                raise OSError(f"cannot lock {path}: {error.strerror}; give a folder on another file system") from None
             holder = _holder(file)
             file.close()
             raise RuntimeError(f"{path.parent} is in use: {holder} trains there; wait until it has ended, or give "

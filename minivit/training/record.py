@@ -70,7 +70,7 @@ def draw_curve(rows, folder):
 
 
 def remove_leftovers(folder):
-    """Take away what a run killed while writing left half-written. Raises CheckpointError for a pipe among the files."""
+    """Take away what a run killed while writing left half-written. Raises CheckpointError for what is no file."""
     for name in ("state.safetensors", "model.safetensors", HASHES, LOG, CURVE):
         if (folder / name).exists() and not (folder / name).is_file():
             raise CheckpointError(f"{folder / name} is no plain file: remove it, or give another folder")

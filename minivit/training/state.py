@@ -4,10 +4,12 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
+
 from ..checkpoints import safetensors_file
 from ..engine.devices import device_of, to_device
 from ..errors import CheckpointError
-from ..ranges import real, whole
+from ..ranges import real, shown, whole
 from ..trees import flatten, tree_map
 from .muon import Muon
 from .optimiser import AdamW
@@ -78,9 +80,10 @@ class State:
                 found, progress = (json.loads(file.metadata[key]) for key in ("about", "progress"))
                 other = _difference(found, json.loads(json.dumps(about)))
                 if not other:
-                    self.step, self.log, self.sums = _checked_progress(progress, about["images"], Recipe(**about["recipe"]))
+                    checked = _checked_progress(progress, about["images"], Recipe(**about["recipe"]))
+                    self.step, self.log, self.sums = checked
                     self._fill_from(file)
-        except Exception as error:                              # whatever a parser raises for what it cannot read
+        except (LookupError, TypeError, AttributeError, ArithmeticError, OSError, ValueError, RecursionError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
             raise CheckpointError(f"{path} is damaged: {reason}; remove it to begin again") from None
         if other:
@@ -109,6 +112,8 @@ def _checked_progress(progress, images, recipe):
     step, log, sums = (progress[name] for name in ("step", "log", "sums"))
     batches = (images - recipe.held_out) // recipe.batch_size
     whole("step", step, 0, recipe.epochs * batches)
+    if not isinstance(log, list):
+        raise ValueError(f"log is a list of rows, found {shown(log)}")
     for i, row in enumerate(log):
         whole("epoch", row["epoch"], i + 1, i + 1)
         for name in ROW[1:]:
