@@ -137,7 +137,7 @@ def test_a_file_that_is_too_long_or_too_short(tmp_path):
 
 
 def test_a_file_cut_while_it_is_read(tmp_path):
-    path = file_with(tmp_path / "a", GOOD, bytes(12))
+    path = file_with(tmp_path / "a", changed(shape=[30_000], data_offsets=[0, 120_000]), bytes(120_000))
     with TensorFile(path) as file:
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(minivit.CheckpointError, match="ends before a does"):
