@@ -1,7 +1,9 @@
 """A path, a PIL image or an array -> an upright PIL image in RGB, 8 bits a channel. Decoding is Pillow's.
 
-Grey, palette, alpha and CMYK become RGB as Pillow's convert("RGB") makes them, so that results equal timm's. 16-bit and
-float images are scaled to 8 bits first: Pillow's own conversion would clip them to white.
+Grey, palette, alpha and CMYK become RGB as Pillow's convert("RGB") makes them, so that results equal timm's. 16-bit
+images are scaled to 8 bits first: Pillow's own conversion would clip them to white. The modes I (whole numbers of 32
+bits) and F (floats) do not tell their range: values that 8 bits hold are read as Pillow reads them, larger ones of I as
+16 bits, and those of F within [0, 1] as shares of white.
 """
 
 import os
@@ -12,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import ImageError
+from .foreign import advice
 
 
 def rgb(image):
@@ -62,7 +65,7 @@ def _open(file, name):
         raise
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not an image that Pillow can read, whatever its name says: "
-                         "give a JPEG, PNG, WebP, GIF, BMP or TIFF file") from None
+                         f"{advice(file) or 'give a JPEG, PNG, WebP, GIF, BMP or TIFF file'}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name} would unpack to more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: "
                          "scale it down first") from None
@@ -86,6 +89,9 @@ def _decoded(picture, name):
 def _damaged(name, error):
     """Pillow's readers raise errors of a dozen kinds, struct.error and IndexError among them, for a damaged file."""
     detail = " ".join(str(error).split()) or type(error).__name__
+    if "Ghostscript" in detail:
+        return ImageError(f"{name} is PostScript, which Pillow draws with Ghostscript: install it (the program gs), or "
+                          "convert the file to PNG")
     return ImageError(f"{name} is damaged or cut short: {detail}; get a whole copy of it")
 
 
@@ -96,10 +102,15 @@ def _to_rgb(picture, name):
         values = np.asarray(picture).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise ImageError(f"{name} is grey in whole numbers from {values.min()} to {values.max()}: "
-                             "expected 16 bits, 0 to 65535; scale them first")
+                             "expected 8 or 16 bits, 0 to 255 or to 65535; scale them first")
+        if picture.mode == "I" and values.max() <= 255:
+            return Image.fromarray(values.astype(np.uint8)).convert("RGB")
         return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
     if picture.mode == "F":
-        return _from_array(np.asarray(picture)).convert("RGB")
+        values = np.asarray(picture)
+        if values.min() >= 0 and 1 < values.max() <= 255:       # False where there is a NaN, told by _from_array
+            return picture.convert("L").convert("RGB")
+        return _from_array(values).convert("RGB")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)    # that a transparent palette loses its transparency: meant
