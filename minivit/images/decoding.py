@@ -1,7 +1,9 @@
 """A path, a PIL image or an array -> an upright PIL image in RGB, 8 bits a channel. Decoding is Pillow's.
 
-Grey, palette, alpha and CMYK become RGB as Pillow's convert("RGB") makes them, so that results equal timm's. 16-bit and
-float images are scaled to 8 bits first: Pillow's own conversion would clip them to white.
+Grey, palette, alpha and CMYK become RGB as Pillow's convert("RGB") makes them, so that results equal timm's. 16-bit
+images are scaled to 8 bits first: Pillow's own conversion would clip them to white. The modes I (whole numbers of 32
+bits) and F (floats) do not tell their range: values that 8 bits hold are read as Pillow reads them, larger ones of I as
+16 bits, and those of F within [0, 1] as shares of white.
 """
 
 import io
@@ -14,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from ..errors import ImageError
+from .foreign import advice
 from .limits import MOST_BYTES, keep_within, open_within
 
 ORIENTATION = 0x0112        # the EXIF tag; 1 is upright
@@ -79,7 +82,7 @@ def _open(file, name):
             raise ImageError(f"{name} cannot be read by the Pillow that is installed here: {missing}; "
                               "save the image as PNG") from None
         raise ImageError(f"{name} is no image of a kind that is read, whatever its name says: "
-                         "give a JPEG, PNG, WebP, GIF, BMP or TIFF file") from None
+                         f"{advice(file) or 'give a JPEG, PNG, WebP, GIF, BMP or TIFF file'}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name} would unpack to more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: "
                          "scale it down first") from None
@@ -120,13 +123,16 @@ def _to_rgb(picture, name):
     if picture.mode == "RGB":
         return picture
     if picture.mode.startswith("I"):
-        low = min(band.min() for _, band in _bands(picture))
-        high = max(band.max() for _, band in _bands(picture))
+        low, high = _extremes(picture)
         if low < 0 or high > 65535:
             raise ImageError(f"{name} is grey in whole numbers from {low} to {high}: "
-                             "expected 16 bits, 0 to 65535; scale them first")
-        return _grey(picture, lambda band: Image.fromarray(np.round(band / 257).astype(np.uint8))).convert("RGB")
+                             "expected 8 or 16 bits, 0 to 255 or to 65535; scale them first")
+        scale = 1 if picture.mode == "I" and high <= 255 else 257
+        return _grey(picture, lambda band: Image.fromarray(np.round(band / scale).astype(np.uint8))).convert("RGB")
     if picture.mode == "F":
+        low, high = _extremes(picture)
+        if low >= 0 and 1 < high <= 255:                        # False where there is a NaN, told by _from_array
+            return picture.convert("L").convert("RGB")
         return _grey(picture, _from_array).convert("RGB")
     try:
         with warnings.catch_warnings():
@@ -134,6 +140,12 @@ def _to_rgb(picture, name):
             return picture.convert("RGB")
     except ValueError as error:
         raise ImageError(f"{name} has the colour mode {picture.mode}, which does not turn into RGB: {error}") from None
+
+
+def _extremes(picture):
+    """The smallest and the largest value of a grey image; NaN where there is one."""
+    bands = [(band.min(), band.max()) for _, band in _bands(picture)]
+    return np.min([low for low, _ in bands]), np.max([high for _, high in bands])
 
 
 def _bands(picture):

@@ -14,7 +14,9 @@ from ..errors import ImageError
 from .decoding import rgb
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
-           "lanczos": Image.Resampling.LANCZOS, "nearest": Image.Resampling.NEAREST}
+           "lanczos": Image.Resampling.LANCZOS, "nearest": Image.Resampling.NEAREST,
+           "box": Image.Resampling.BOX, "hamming": Image.Resampling.HAMMING}
+RESIZES = ("crop", "stretch", "stretch_crop", "none")
 
 
 NARROWEST = 100             # how many times wider, or higher, than the model's an image's shape may be
@@ -26,7 +28,10 @@ class Preprocessing:
     """How pixels become numbers. mean and std: of R, G, B, where 1 is white.
 
     resize: "crop" scales the image until it covers size / crop_fraction, then takes the centre; "stretch" scales both
-    sides to the size, whatever the shape. interpolation: bilinear, bicubic, lanczos or nearest.
+    sides to the size, whatever the shape; "stretch_crop" scales both sides to size / crop_fraction, then takes the
+    centre; "none" reads images that have the size already. interpolation: one of FILTERS, Pillow's filters.
+    crop_offset: where the centre falls between two pixels, "round" goes to the even one, as torchvision and timm do,
+    "floor" up and left, as transformers does.
     """
 
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
@@ -34,6 +39,7 @@ class Preprocessing:
     resize: str = "crop"
     crop_fraction: float = 0.9
     interpolation: str = "bicubic"
+    crop_offset: str = "round"
 
     def __post_init__(self):
         for name in ("mean", "std"):
@@ -43,12 +49,14 @@ class Preprocessing:
             object.__setattr__(self, name, value)
         if min(self.std) <= 0:
             raise ValueError(f"std is positive, found {self.std!r}")
-        if self.resize not in ("crop", "stretch"):
-            raise ValueError(f'resize is "crop" or "stretch", found {self.resize!r}')
+        if self.resize not in RESIZES:
+            raise ValueError(f"resize is one of {', '.join(RESIZES)}, found {self.resize!r}")
         if not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop_fraction is above 0 and at most 1, found {self.crop_fraction!r}")
         if self.interpolation not in FILTERS:
             raise ValueError(f"interpolation is one of {', '.join(FILTERS)}, found {self.interpolation!r}")
+        if self.crop_offset not in ("round", "floor"):
+            raise ValueError(f'crop_offset is "round" or "floor", found {self.crop_offset!r}')
 
 
 def prepare(image, height_width, preprocessing):
@@ -94,21 +102,42 @@ def fit(picture, height_width, preprocessing):
         raise ImageError(f"an image of {w:,} x {h:,} pixels is too narrow to be made "
                          f"{width:,} x {height:,}: crop it first")
     resample = FILTERS[preprocessing.interpolation]
+    if preprocessing.resize == "none":
+        if picture.size != (width, height):
+            raise ImageError(f"the model reads images of {width} x {height} pixels as they are, found "
+                             f"{picture.width} x {picture.height}: resize the image first")
+        return picture
     if preprocessing.resize == "stretch":
         return picture.resize((width, height), resample)
     cover_h, cover_w = (math.floor(side / preprocessing.crop_fraction) for side in (height, width))
-    if cover_h == cover_w:
-        short = cover_h
-        new_w, new_h = (short, int(short * h / w)) if w <= h else (int(short * w / h), short)
-    else:
-        ratio = min(h / cover_h, w / cover_w)
-        new_w, new_h = round(w / ratio), round(h / ratio)
+    new_w, new_h = cover_w, cover_h
+    if preprocessing.resize == "crop":
+        new_w, new_h = _covering(picture, cover_h, cover_w)
     if new_w * new_h > MOST_RESIZED:
         raise ImageError(f"an image of {w:,} x {h:,} pixels would be scaled to {new_w:,} x {new_h:,} before it is cut "
                          f"to {width:,} x {height:,}, and at most {MOST_RESIZED:,} pixels are: crop it first")
     picture = picture.resize((new_w, new_h), resample)
-    left, top = round((new_w - width) / 2), round((new_h - height) / 2)
+    whole = round if preprocessing.crop_offset == "round" else math.floor
+    left, top = whole((new_w - width) / 2), whole((new_h - height) / 2)
     return picture.crop((left, top, left + width, top + height))
+
+
+def _covering(picture, cover_h, cover_w):
+    """(width, height) of the picture scaled until it just covers cover_h x cover_w."""
+    w, h = picture.size
+    if cover_h == cover_w:
+        short = cover_h
+        return (short, int(short * h / w)) if w <= h else (int(short * w / h), short)
+    ratio = min(h / cover_h, w / cover_w)
+    return round(w / ratio), round(h / ratio)
+
+
+def fraction_of(size, covered):
+    """The crop_fraction with which `fit` scales to `covered` pixels before it takes the centre of `size`."""
+    fraction = size / covered
+    while math.floor(size / fraction) < covered:         # the quotient of the quotient may fall short by one rounding
+        fraction = math.nextafter(fraction, 0)
+    return fraction
 
 
 def normalise(pixels, preprocessing):

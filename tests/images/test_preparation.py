@@ -144,7 +144,7 @@ def test_normalise_and_back():
 
 @pytest.mark.parametrize("settings, said", [
     ({"mean": (0.5, 0.5)}, "one number for each of R, G, B"), ({"std": (0.5, 0, 0.5)}, "std is positive"),
-    ({"mean": (0.5, float("nan"), 0.5)}, "one number for each"), ({"resize": "squash"}, '"crop" or "stretch"'),
+    ({"mean": (0.5, float("nan"), 0.5)}, "one number for each"), ({"resize": "squash"}, 'resize is one of'),
     ({"crop_fraction": 0}, "above 0 and at most 1"), ({"crop_fraction": 90}, "above 0 and at most 1"),
     ({"interpolation": "cubic"}, "bilinear, bicubic"),
 ])
