@@ -4,8 +4,16 @@ Sources: ViT paper (arXiv 2010.11929) table 1 for B, L, H; DeiT (2012.12877) tab
 (2106.04560) table 2 for g "giant" and G "gigantic", which in that paper have no [CLS] but keep it here.
 """
 
-import math
 from dataclasses import dataclass, replace
+
+from .ranges import real, shown, whole
+
+# Far beyond any Vision Transformer there is: more is a mistake, or an attempt to fill memory.
+LARGEST = {"patch_size": 4_096, "width": 65_536, "num_layers": 1_000, "mlp_width": 1_048_576, "num_heads": 65_536,
+           "num_classes": 10_000_000}
+LARGEST_SIDE = 4_096                # pixels
+MOST_PATCHES = 65_536
+EPS = (1e-20, 1.0)                  # with less, the root of float32 zeros plus eps could not be divided by
 
 
 @dataclass(frozen=True)
@@ -30,31 +38,32 @@ class ViTConfig:
     layer_norm_eps: float = 1e-6
 
     def __post_init__(self):
-        counts = ("patch_size", "width", "num_layers", "mlp_width", "num_heads")
-        for name in counts:
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} is a whole number from 1 on, found {value!r}")
-        if not isinstance(self.num_classes, int) or isinstance(self.num_classes, bool) or self.num_classes < 0:
-            raise ValueError(f"num_classes is a whole number, 0 for no head, found {self.num_classes!r}")
+        for name, most in LARGEST.items():
+            whole(name, getattr(self, name), 0 if name == "num_classes" else 1, most)
+        if not isinstance(self.class_token, bool):
+            raise ValueError(f"class_token is True or False, found {shown(self.class_token)}")
         for name, choices in (("pool", ("cls", "mean")), ("position", ("learned", "sincos2d", "none")),
                               ("gelu", ("erf", "tanh"))):
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is one of {', '.join(choices)}, found {getattr(self, name)!r}")
+                raise ValueError(f"{name} is one of {', '.join(choices)}, found {shown(getattr(self, name))}")
         if self.width % self.num_heads:
             raise ValueError(f"num_heads must divide the width: {self.width} channels do not split "
                              f"into {self.num_heads} heads")
-        if not 0 < self.layer_norm_eps < math.inf:
-            raise ValueError(f"layer_norm_eps is a small positive number, found {self.layer_norm_eps!r}")
+        object.__setattr__(self, "layer_norm_eps", real("layer_norm_eps", self.layer_norm_eps, *EPS))
         if self.pool == "cls" and not self.class_token:
             raise ValueError('pool "cls" reads the [CLS] token: set class_token=True, or pool="mean"')
         size = self.image_size
         sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-        if len(sides) != 2 or not all(isinstance(s, int) and not isinstance(s, bool) and s > 0 for s in sides):
-            raise ValueError(f"image_size is a number of pixels or (height, width), found {size!r}")
+        if len(sides) != 2:
+            raise ValueError(f"image_size is a number of pixels or (height, width), found {shown(size)}")
+        for side in sides:
+            whole("image_size, a number of pixels or (height, width),", side, 1, LARGEST_SIDE)
         if sides[0] % self.patch_size or sides[1] % self.patch_size:
             raise ValueError(f"image_size {sides[0]} x {sides[1]} cannot be cut into patches of {self.patch_size} x "
                              f"{self.patch_size}: choose sides that {self.patch_size} divides")
+        if sides[0] // self.patch_size * (sides[1] // self.patch_size) > MOST_PATCHES:
+            raise ValueError(f"image_size {sides[0]} x {sides[1]} makes more than {MOST_PATCHES:,} patches of "
+                             f"{self.patch_size} x {self.patch_size}: choose a smaller one")
         object.__setattr__(self, "image_size", sides[0] if sides[0] == sides[1] else sides)
 
     @property

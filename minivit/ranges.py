@@ -12,7 +12,7 @@ INF = float("inf")
 def whole(name, value, low, high):
     """The value, a whole number from low to high. Raises ValueError that names it."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} is a whole number from {low} to {high}, found {shown(value)}")
+        raise ValueError(f"{name} is a whole number from {low:,} to {high:,}, found {shown(value)}")
     return value
 
 

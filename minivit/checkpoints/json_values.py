@@ -4,11 +4,12 @@ Each function takes the configuration, a key, and where that stands, for the mes
 default. All raise CheckpointError.
 """
 
-import math
+import sys
 
+from ..config import LARGEST_SIDE
 from ..errors import CheckpointError
+from ..ranges import shown
 
-LARGEST_SIDE = 16_384           # pixels
 LARGEST_COUNT = 1 << 20
 
 
@@ -88,8 +89,8 @@ def table(about, key, where):
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _wrong(where, key, value, expected):
-    return CheckpointError(f"{where}: {key} is {str(value)[:60]!r}, expected {expected}")
+    return CheckpointError(f"{where}: {key} is {shown(value)}, expected {expected}")

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
+from ..ranges import real, shown
 from .decoding import rgb
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
@@ -19,6 +20,7 @@ FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BI
 RESIZES = ("crop", "stretch", "stretch_crop", "none")
 
 
+MEANS, STDS = (-1e4, 1e4), (1e-4, 1e4)
 NARROWEST = 100             # how many times wider, or higher, than the model's an image's shape may be
 MOST_RESIZED = 50_000_000   # pixels, which take 200 MB
 
@@ -43,20 +45,18 @@ class Preprocessing:
 
     def __post_init__(self):
         for name in ("mean", "std"):
-            value = tuple(float(v) for v in getattr(self, name))
-            if len(value) != 3 or not all(math.isfinite(v) for v in value):
-                raise ValueError(f"{name} has one number for each of R, G, B, found {getattr(self, name)!r}")
-            object.__setattr__(self, name, value)
-        if min(self.std) <= 0:
-            raise ValueError(f"std is positive, found {self.std!r}")
+            value = getattr(self, name)
+            if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 3:
+                raise ValueError(f"{name} has one number for each of R, G, B, found {shown(value)}")
+            low, high = MEANS if name == "mean" else STDS
+            object.__setattr__(self, name, tuple(real(f"{name} of {c}", v, low, high) for c, v in zip("RGB", value)))
         if self.resize not in RESIZES:
-            raise ValueError(f"resize is one of {', '.join(RESIZES)}, found {self.resize!r}")
-        if not 0 < self.crop_fraction <= 1:
-            raise ValueError(f"crop_fraction is above 0 and at most 1, found {self.crop_fraction!r}")
+            raise ValueError(f"resize is one of {', '.join(RESIZES)}, found {shown(self.resize)}")
+        object.__setattr__(self, "crop_fraction", real("crop_fraction", self.crop_fraction, 0.01, 1))
         if self.interpolation not in FILTERS:
-            raise ValueError(f"interpolation is one of {', '.join(FILTERS)}, found {self.interpolation!r}")
+            raise ValueError(f"interpolation is one of {', '.join(FILTERS)}, found {shown(self.interpolation)}")
         if self.crop_offset not in ("round", "floor"):
-            raise ValueError(f'crop_offset is "round" or "floor", found {self.crop_offset!r}')
+            raise ValueError(f'crop_offset is "round" or "floor", found {shown(self.crop_offset)}')
 
 
 def prepare(image, height_width, preprocessing):
