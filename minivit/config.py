@@ -54,10 +54,9 @@ class ViTConfig:
             raise ValueError('pool "cls" reads the [CLS] token: set class_token=True, or pool="mean"')
         size = self.image_size
         sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-        if len(sides) != 2:
-            raise ValueError(f"image_size is a number of pixels or (height, width), found {shown(size)}")
-        for side in sides:
-            whole("image_size, a number of pixels or (height, width),", side, 1, LARGEST_SIDE)
+        if len(sides) != 2 or not all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in sides):
+            raise ValueError("image_size is a number of pixels or (height, width), each a whole number from 1 to "
+                             f"{LARGEST_SIDE:,}, found {shown(size)}")
         if sides[0] % self.patch_size or sides[1] % self.patch_size:
             raise ValueError(f"image_size {sides[0]} x {sides[1]} cannot be cut into patches of {self.patch_size} x "
                              f"{self.patch_size}: choose sides that {self.patch_size} divides")
@@ -138,6 +137,17 @@ def parameter_count(config):
     norms = 2 * 2 * D
     head = D * K + K if K else 0
     return patch + cls + positions + config.num_layers * (attention + mlp + norms) + 2 * D + head
+
+
+def trace_count(config):
+    """How many numbers the trace of one image holds, all steps together (T: patches and [CLS]; one norm is pooled)."""
+    D, H, M, K = config.width, config.num_heads, config.mlp_width, config.num_classes
+    N, T = config.num_patches, config.num_tokens
+    height, width = config.height_width
+    start = height * width * 3 + N * config.patch_size ** 2 * 3 + N * D + 2 * T * D
+    layer = 9 * T * D + 2 * H * T * T + T * M
+    end = (T if config.pool == "cls" else 1) * D + D + 2 * K
+    return start + config.num_layers * layer + end
 
 
 def macs(config):

@@ -34,9 +34,17 @@ def open_source(source, key=None):
     if not isinstance(source, (str, Path)):
         raise CheckpointError("a model is loaded from a name, a path, a torch module or a state dict, found "
                               f"{type(source).__name__}")
+    if source == "":
+        raise CheckpointError(f"an empty name is no model's: give a file, or a packaged model: {', '.join(packaged())}")
     path = MODELS / f"{source}.safetensors" if str(source) in packaged() else Path(source)
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, ValueError) as error:              # a name too long, or with a zero byte
+        raise CheckpointError(f"{source} is no file's name: {getattr(error, 'strerror', None) or error}") from None
+    if not there:
         raise CheckpointError(f"no file {source}, and no packaged model of that name: there is {', '.join(packaged())}")
+    if not path.is_file() and not path.is_dir():
+        raise CheckpointError(f"{path} is no plain file but a pipe, socket or device: give a file of weights")
     if path.is_dir():
         return folder.open_source(path, lambda file: open_file(file, key))
     opened = open_file(path, key)

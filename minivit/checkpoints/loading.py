@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, plain
 from ..model import VisionTransformer, as_dtype
 from . import fitting, google, hugging_face, native, position_resampling, timm, torchvision
 from .configuring import read_config
@@ -104,11 +104,11 @@ def form_of(source):
 def _tell(ignored, assumed, label):
     """One line on stderr for what was assumed, and one for each reason to leave tensors out."""
     if assumed:
-        print(f"minivit: {label} does not tell, and so is assumed: {'; '.join(assumed)}", file=sys.stderr)
+        print(plain(f"minivit: {label} does not tell, and so is assumed: {'; '.join(assumed)}"), file=sys.stderr)
     for why in dict.fromkeys(ignored.values()):
         names = [name for name in ignored if ignored[name] == why]
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        print(f"minivit: {label}: left out {', '.join(names[:8])}{more}: {why}", file=sys.stderr)
+        print(plain(f"minivit: {label}: left out {', '.join(names[:8])}{more}: {why}"), file=sys.stderr)
 
 
 def _name(source, opened):

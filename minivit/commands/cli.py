@@ -7,6 +7,7 @@ import sys
 
 from .. import __version__
 from ..engine import blas_kernel
+from ..errors import plain
 
 # Each is a module, minivit/commands/<name>.py; --help lists them in this order.
 COMMANDS = ("predict", "trace", "explain", "compare", "train", "evaluate", "variants", "bench", "info")
@@ -25,7 +26,7 @@ def main(arguments=None):
         return 0
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         message = " ".join(str(error).split()) or "out of memory: give smaller images, or a smaller model"
-        print(f"minivit: {message}", file=sys.stderr)
+        print(f"minivit: {plain(message)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("minivit: stopped", file=sys.stderr)
@@ -35,16 +36,24 @@ def main(arguments=None):
 def _run(arguments):
     try:
         options = _parser().parse_args(arguments)
+        _check_not_empty(options)
         return options.run(options) or 0
     finally:
         sys.stdout.flush()
+
+
+def _check_not_empty(options):
+    """Raises ValueError for an empty text: a shell makes one of a variable that is not set, and "" is no file."""
+    for name, value in vars(options).items():
+        if name != "split" and ("" in value if isinstance(value, list) else value == ""):
+            raise ValueError(f"{name.replace('_', ' ')} is empty: give a name, or leave it out")
 
 
 class _Parser(argparse.ArgumentParser):
     """argparse prints its usage before an error; here an error is one line."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; {self.prog} --help tells more\n")
+        self.exit(2, f"{self.prog}: {plain(message)}; {self.prog} --help tells more\n")
 
 
 def _parser():

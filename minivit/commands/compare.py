@@ -28,6 +28,7 @@ def add_to(commands):
 def run(options):
     """Print the table. Returns 1 where the two disagree."""
     from ..checking.comparison import compare
+    from ..errors import plain
     comparison = compare(options.model, options.reference, options.image, options.gradients)
-    print(comparison)
+    print("\n".join(plain(line) for line in str(comparison).splitlines()))
     return 0 if comparison.agrees else 1

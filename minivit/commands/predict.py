@@ -31,7 +31,7 @@ def run(options):
     import sys
 
     from .. import prediction
-    from ..errors import ImageError
+    from ..errors import ImageError, plain
     images = [(image, image) for image in options.images]
     if options.sample:
         from ..samples import CAT
@@ -48,8 +48,8 @@ def run(options):
             print(f"minivit: {error}", file=sys.stderr)
             status = 2
             continue
-        print(gap + name)
+        print(gap + plain(name))
         gap = "\n"
         for label, probability in answer.top(options.top):
-            print(f"  {probability:6.1%}  {label}")
+            print(f"  {probability:6.1%}  {plain(label)}")
     return status

@@ -58,14 +58,15 @@ def run(options):
     _check(options)
     import sys
 
+    from ..errors import plain
     from ..samples import CAT
     from ..tracing import trace
     model, about = _model(options)
-    steps = trace(model, model.prepare(options.image or CAT))
+    steps = trace(model, model.prepare(CAT if options.image is None else options.image))
     if options.output:
         write(steps, options.output)
-        print(f"wrote {len(steps)} arrays to {options.output}", file=sys.stderr)
-    print(f"{options.image or 'the photo that comes with minivit'}\n{about}\n")
+        print(f"wrote {len(steps)} arrays to {plain(options.output)}", file=sys.stderr)
+    print(f"{plain(options.image or 'the photo that comes with minivit')}\n{about}\n")
     _print_table(steps)
 
 
@@ -102,7 +103,12 @@ def _model(options):
         return model, repr(model)
     if options.num_classes is not None:
         changes["num_classes"] = options.num_classes
+    from ..config import as_config, parameter_count, trace_count
+    from ..engine import memory
     from ..training.initial_weights import init
+    config = as_config(options.variant, **changes)
+    memory.check_fits(4 * (parameter_count(config) + trace_count(config)),
+                      f"the weights and the trace of {options.variant} at this size")
     model = init(options.variant, seed=options.seed or 0, **changes).to(options.device)
     return model, f"{model!r}\nThe weights are random: the shapes are the variant's, the numbers mean nothing."
 

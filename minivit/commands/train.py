@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ..training.recipe import Recipe
-from .arguments import add_device, image_size, new_command, positive
+from .arguments import add_device, image_size, new_command, positive, seconds
 
 DESCRIPTION = """\
 Train a Vision Transformer with this package's own backward pass, from random weights or, with --start, from a model's.
@@ -43,7 +43,7 @@ def add_to(commands):
     parser = new_command(commands, "train", run, "train a model on a folder or zip of images", DESCRIPTION, EXAMPLE)
     parser.add_argument("data", metavar="DATA", help="folder, .zip or .tar.gz of labelled images")
     parser.add_argument("--split", default="", help="folder inside DATA whose folders are the classes (DATA itself)")
-    parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the run's files go")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="where the run's files go")
 
     model = parser.add_argument_group("model")
     model.add_argument("--image-size", type=image_size, default=32, metavar="SIZE",
@@ -82,30 +82,33 @@ def add_to(commands):
     recipe.add_argument("--optimiser", choices=("adamw", "muon"), default=Recipe().optimiser,
                         help="AdamW, or Muon for the layers' matrices and AdamW for the rest (%(default)s)")
 
-    parser.add_argument("--save-seconds", type=float, default=60, metavar="S", help="time between saves (%(default)s)")
+    parser.add_argument("--save-seconds", type=seconds, default=60, metavar="S",
+                        help="time between saves (%(default)s)")
     parser.add_argument("--curve", action="store_true", help="draw curve.png anew after each epoch")
     add_device(parser)
 
 
 def run(options):
     """Read the images, train, and say where the model is."""
+    out = Path(options.out)
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
     import sys
 
     from ..checkpoints.loading import load
     from ..config import ViTConfig
+    from ..errors import plain
     from ..images.preparation import Preprocessing
     from ..training.data import read_labelled_images
     from ..training.loop import train
     config = ViTConfig(patch_size=options.patch_size, width=options.width, num_layers=options.layers,
                        mlp_width=options.mlp_width, num_heads=options.heads, image_size=options.image_size)
     preprocessing = Preprocessing(crop_fraction=1.0)
-    start = load(options.start) if options.start else None              # a mistake in it is told before the long read
+    start = None if options.start is None else load(options.start)      # a mistake in it is told before the long read
     data = read_labelled_images(options.data, options.split, config.height_width, preprocessing)
     try:
-        train(data, config, recipe, options.out, start=start, preprocessing=preprocessing, device=options.device,
+        train(data, config, recipe, out, start=start, preprocessing=preprocessing, device=options.device,
               save_seconds=options.save_seconds, curve=options.curve)
     except KeyboardInterrupt:
-        print(f"\nminivit: the same command goes on from the last save in {options.out}", file=sys.stderr)
+        print(f"\nminivit: the same command goes on from the last save in {plain(out)}", file=sys.stderr)
         raise
-    print(options.out / "model.safetensors")
+    print(out / "model.safetensors")

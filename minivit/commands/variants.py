@@ -22,10 +22,12 @@ def add_to(commands):
 
 
 def run(options):
-    """Print the table; a variant whose patch does not divide the image size is left out, and said so."""
+    """Print the table; a variant whose patches do not divide the image, or are too many, is left out, and said so."""
     from dataclasses import replace
 
-    from ..config import VARIANTS, macs, parameter_count
+    from ..config import LARGEST, MOST_PATCHES, VARIANTS, macs, parameter_count
+    from ..ranges import whole
+    whole("--num-classes", options.num_classes, 1, LARGEST["num_classes"])
     left_out = []
     print(f"{'variant':8}{'P':>4}{'D':>6}{'L':>4}{'M':>6}{'H':>4}{'T':>6}{'parameters':>15}{'GMACs':>10}"
           f"{'fp32':>11}{'fp16':>11}")
@@ -43,7 +45,8 @@ def run(options):
     print(f"\nImages of {side} pixels, {options.num_classes} classes. 1 MAC is one multiply-add, 2 FLOP; "
           "GMACs are 1e9 of them. GB is 1e9 bytes.")
     if left_out:
-        print(f"Left out, because their patches do not divide the image: {', '.join(left_out)}.")
+        print(f"Left out, because their patches do not divide the image, or are more than {MOST_PATCHES:,}: "
+              f"{', '.join(left_out)}.")
 
 
 def human_bytes(count):

@@ -1,4 +1,4 @@
-"""How much memory there is: work that cannot fit is refused before it begins, not killed by the system in the middle."""
+"""How much memory there is: what cannot fit is refused before it begins, not killed by the system half-way."""
 
 import ctypes
 import os

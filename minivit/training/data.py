@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import ImageError
+from ..engine import memory
+from ..errors import ImageError, plain
 from ..images.decoding import rgb, rgb_from_bytes
 from ..images.limits import MOST_BYTES
 from ..images.preparation import Preprocessing, fit
@@ -46,6 +47,8 @@ def read_labelled_images(source, split, height_width, preprocessing=None):
     source = Path(source)
     if not source.exists():
         raise ImageError(f"no such file or folder: {source}")
+    if not source.is_dir() and not source.is_file():
+        raise ImageError(f"{source} is no plain file but a pipe, socket or device: give a folder or a .zip of images")
     preprocessing = preprocessing or Preprocessing()
     if cifar_binary.recognises(source):
         pixels, labels, classes, names = cifar_binary.read(source, split)
@@ -60,8 +63,9 @@ def read_labelled_images(source, split, height_width, preprocessing=None):
 
 def _fitted(pictures, names, source, height_width, preprocessing):
     """Pictures as uint8 (n, H, W, 3)."""
+    memory.check_fits(len(names) * height_width[0] * height_width[1] * 3, f"{len(names):,} images")
     images = np.empty((len(names), *height_width, 3), np.uint8)
-    for i, picture in enumerate(tqdm(pictures, total=len(names), desc=f"reading {source.name}", unit=" images",
+    for i, picture in enumerate(tqdm(pictures, total=len(names), desc=f"reading {plain(source.name)}", unit=" images",
                                      mininterval=1)):
         try:
             images[i] = fit(rgb(picture), height_width, preprocessing)

@@ -143,9 +143,10 @@ def test_normalise_and_back():
 
 
 @pytest.mark.parametrize("settings, said", [
-    ({"mean": (0.5, 0.5)}, "one number for each of R, G, B"), ({"std": (0.5, 0, 0.5)}, "std is positive"),
-    ({"mean": (0.5, float("nan"), 0.5)}, "one number for each"), ({"resize": "squash"}, 'resize is one of'),
-    ({"crop_fraction": 0}, "above 0 and at most 1"), ({"crop_fraction": 90}, "above 0 and at most 1"),
+    ({"mean": (0.5, 0.5)}, "one number for each of R, G, B"),
+    ({"std": (0.5, 0, 0.5)}, "std of G is a number from 0.0001"),
+    ({"mean": (0.5, float("nan"), 0.5)}, "mean of G is a number from"), ({"resize": "squash"}, 'resize is one of'),
+    ({"crop_fraction": 0}, "from 0.01 to 1, found 0"), ({"crop_fraction": 90}, "from 0.01 to 1, found 90"),
     ({"interpolation": "cubic"}, "bilinear, bicubic"),
 ])
 def test_settings_out_of_range(settings, said):
