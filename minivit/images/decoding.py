@@ -81,7 +81,7 @@ def _open(file, name):
         if missing:
             raise ImageError(f"{name} cannot be read by the Pillow that is installed here: {missing}; "
                               "save the image as PNG") from None
-        raise ImageError(f"{name} is no image of a kind that is read, whatever its name says: "
+        raise ImageError(f"{name} is not an image of a kind that is read, whatever its name says: "
                          f"{advice(file) or 'give a JPEG, PNG, WebP, GIF, BMP or TIFF file'}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name} would unpack to more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: "

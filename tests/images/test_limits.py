@@ -179,7 +179,7 @@ def test_formats_decoded_in_python_have_a_low_limit(tmp_path):
 def test_kinds_that_are_not_read(tmp_path, ending):
     """An icon's own header does not tell the size of the image in it; an EPS file is a program."""
     Image.open(samples.CAT).resize((64, 64)).save(tmp_path / f"picture.{ending}")
-    with pytest.raises(minivit.ImageError, match="no image of a kind that is read"):
+    with pytest.raises(minivit.ImageError, match="not an image of a kind that is read"):
         rgb(tmp_path / f"picture.{ending}")
 
 

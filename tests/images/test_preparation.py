@@ -179,14 +179,14 @@ def png_header(width, height):
 
 
 @pytest.mark.parametrize("name, content, said", [
-    ("notes.png", b"These are notes, not a picture.\n" * 20, "no image of a kind that is read"),
+    ("notes.png", b"These are notes, not a picture.\n" * 20, "not an image of a kind that is read"),
     ("photo.jpg", b"", "is empty (0 bytes)"),
     ("photo.jpg", encoded()[:-2000], "damaged or cut short"),
-    ("photo.jpg", encoded()[:30], "no image|damaged or cut short"),
+    ("photo.jpg", encoded()[:30], "not an image|damaged or cut short"),
     ("photo.png", encoded("PNG")[:2000], "damaged or cut short"),
     ("bomb.png", png_header(40_000, 40_000), "would unpack to more than 178,956,970 pixels: scale it down"),
-    ("nothing.png", png_header(0, 5), "no image|damaged|at least one"),
-    ("model.safetensors", b"\x10\0\0\0\0\0\0\0{}              ", "no image of a kind that is read"),
+    ("nothing.png", png_header(0, 5), "not an image|damaged|at least one"),
+    ("model.safetensors", b"\x10\0\0\0\0\0\0\0{}              ", "not an image of a kind that is read"),
 ])
 def test_bad_files(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
