@@ -96,7 +96,7 @@ def usual_preprocessing(config):
 
 
 def preprocessing(about, where):
-    """Preprocessing of a pretrained_cfg, with timm's defaults. Raises CheckpointError for what minivit does not have."""
+    """Preprocessing of a pretrained_cfg, with timm's defaults. Raises CheckpointError for what minivit lacks."""
     about = about if isinstance(about, dict) else vars(about)
     mode = json_values.text(about, "crop_mode", where) or "center"
     if mode not in ("center", "squash"):

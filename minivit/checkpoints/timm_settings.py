@@ -1,4 +1,4 @@
-"""What timm's modules say of themselves beside their weights, and where to ask: a module, config.json, the convention."""
+"""What timm's modules say beside their weights, and where to ask: a module, config.json, or the convention."""
 
 from ..errors import CheckpointError
 from . import module_settings, timm_config

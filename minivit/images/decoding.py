@@ -102,13 +102,14 @@ def _to_rgb(picture, name):
         values = np.asarray(picture).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise ImageError(f"{name} is grey in whole numbers from {values.min()} to {values.max()}: "
-                             "expected 8 or 16 bits, 0 to 255 or to 65535; scale them first")
+                             "expected 8 or 16 bits, 0 to 65535; scale them first")
         if picture.mode == "I" and values.max() <= 255:
             return Image.fromarray(values.astype(np.uint8)).convert("RGB")
         return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
     if picture.mode == "F":
         values = np.asarray(picture)
-        if values.min() >= 0 and 1 < values.max() <= 255:       # False where there is a NaN, told by _from_array
+        # Between 1 and 2 it may be a share of white that overshoots; _from_array refuses that, and NaN.
+        if values.min() >= 0 and 2 <= values.max() <= 255:
             return picture.convert("L").convert("RGB")
         return _from_array(values).convert("RGB")
     try:
