@@ -43,9 +43,9 @@ def _usual_heads(source, fields, questions):
     sizes = ("width", "num_layers", "mlp_width")
     rows = [row for row in VARIANTS.values() if all(getattr(row, name) == fields[name] for name in sizes)]
     if not rows:
-        questions.append(f"the weights do not tell the number of heads, and no variant has the width {fields['width']}, "
-                         f"{fields['num_layers']} layers and the MLP width {fields['mlp_width']}: give num_heads=… (on "
-                         "the command line --num-heads)")
+        questions.append("the weights do not tell the number of heads, and no variant has the width "
+                         f"{fields['width']}, {fields['num_layers']} layers and the MLP width {fields['mlp_width']}: "
+                         "give num_heads=… (on the command line --num-heads)")
         return None
     source.assumed.append(f"num_heads={rows[0].num_heads}, as the variant of this width, depth and MLP width has")
     return rows[0].num_heads
@@ -66,8 +66,8 @@ def _size(source, form, places, fields, told, wanted, questions):
         if form is not timm or source.module is not None:
             raise CheckpointError(f"{source.label} says image_size {told}, whose patches its {rows} positions do "
                                   "not cover: the two do not belong together")
-        source.assumed.append(f"image_size={told}, as config.json says: the table of another size is resampled, as timm "
-                              "does")
+        source.assumed.append(f"image_size={told}, as config.json says: the table of another size is resampled, as "
+                              "timm does")
     size, question = trained_size(rows, fields["class_token"], fields["patch_size"], form.cls_row(source), told, wanted)
     if question:
         questions.append(question)

@@ -81,7 +81,7 @@ def sizes(source, form, places):
 def fit_shapes(source, form, places, config, ignored):
     """Raises CheckpointError that lists what is missing, unexpected or mis-shaped for this config."""
     expected = expected_shapes(config)
-    known = form.name_map(source.shapes)
+    known = form.name_map(source.shapes) | places
     problems = [f"missing {theirs}" for ours in expected for theirs in known.get(ours, (ours,))
                 if theirs not in source.shapes]
     problems += [f"unexpected {theirs}" for ours in places if ours not in expected for theirs in places[ours]]

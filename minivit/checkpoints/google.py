@@ -68,8 +68,8 @@ def _parts(module):
 def settings(source, sizes, places):
     """What the convention says: (fields of ViTConfig, labels). Raises CheckpointError."""
     if "pos_embed" not in places:
-        raise CheckpointError(f"{source.label} holds no position embeddings: big_vision's sin-cos ones, which its files "
-                              "leave out, are not among those that minivit has")
+        raise CheckpointError(f"{source.label} holds no position embeddings: big_vision's sin-cos ones, which its "
+                              "files leave out, are not among those that minivit has")
     fields = {"layer_norm_eps": 1e-6, "gelu": "tanh"}
     query = next((shape for name, shape in source.shapes.items() if name.endswith("/query/kernel")), ())
     if len(query) == 3:

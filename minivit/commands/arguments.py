@@ -1,9 +1,11 @@
-"""What several commands take: a model, a device, an image size."""
+"""What several commands take: a model, what its file does not tell, a device, an image size."""
 
 import argparse
 import math
 
 from ..config import LARGEST_SIDE
+
+LOADING = ("num_heads", "image_size", "layer_norm_eps", "gelu", "pool", "key", "prefix")
 
 
 def new_command(commands, name, run, summary, description, example):
@@ -14,11 +16,31 @@ def new_command(commands, name, run, summary, description, example):
     return parser
 
 
-def add_model(parser):
-    """--model, a packaged model's name, a file or a folder."""
+def add_model(parser, with_image_size=True):
+    """--model, a packaged model's name, a file or a folder, and the options that say what such a file does not tell."""
     parser.add_argument("--model", metavar="NAME|PATH",
                         help="a packaged model's name, or any file or folder of weights that minivit.load reads "
                              "(the packaged model, cifar10)")
+    add_loading(parser, with_image_size)
+
+
+def add_loading(parser, with_image_size=True):
+    """The options for what a file of weights does not tell; `loading_options` reads them."""
+    group = parser.add_argument_group("what the file of weights does not tell")
+    group.add_argument("--num-heads", type=positive, metavar="H", help="attention heads")
+    if with_image_size:
+        group.add_argument("--image-size", type=image_size, metavar="SIZE",
+                           help="pixels, one number or HEIGHTxWIDTH; learned positions of another size are resampled")
+    group.add_argument("--layer-norm-eps", type=float, metavar="EPS", help="LayerNorm's eps")
+    group.add_argument("--gelu", choices=("erf", "tanh"), help="the form of GELU")
+    group.add_argument("--pool", choices=("cls", "mean"), help="what the head reads, where nothing tells")
+    group.add_argument("--key", metavar="KEY", help="the state dict to read, where a file holds several")
+    group.add_argument("--prefix", metavar="TEXT", help="what the model's names begin with, where there are several")
+
+
+def loading_options(options, names=LOADING):
+    """Keyword arguments of minivit.load: those of the options that were given."""
+    return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
 
 
 def add_device(parser):
@@ -26,10 +48,11 @@ def add_device(parser):
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to compute (%(default)s)")
 
 
-def model_from(options, **changes):
-    """The model that --model and --device name. Raises CheckpointError."""
+def model_from(options):
+    """The model that --model and --device name, with what the options tell of it. Raises CheckpointError."""
     from ..checkpoints.loading import DEFAULT, load
-    return load(DEFAULT if options.model is None else options.model, **changes).to(options.device)
+    source = DEFAULT if options.model is None else options.model
+    return load(source, **loading_options(options)).to(options.device)
 
 
 def image_size(text):

@@ -1,6 +1,6 @@
 """`minivit compare`: do two models, or a model and a port of it, compute the same?"""
 
-from .arguments import new_command
+from .arguments import add_loading, loading_options, new_command
 
 DESCRIPTION = """\
 Compare a model with a reference, step by step, in float64: a row a step of the trace, the largest absolute and the
@@ -23,12 +23,15 @@ def add_to(commands):
     parser.add_argument("--image", metavar="IMAGE",
                         help='an image file (the reference\'s "pixels", else the photo that comes with minivit)')
     parser.add_argument("--gradients", action="store_true", help="compare the gradient of every parameter too")
+    add_loading(parser)
 
 
 def run(options):
     """Print the table. Returns 1 where the two disagree."""
     from ..checking.comparison import compare
+    from ..checkpoints.loading import load
     from ..errors import plain
-    comparison = compare(options.model, options.reference, options.image, options.gradients)
+    model = load(options.model, dtype="float64", **loading_options(options))
+    comparison = compare(model, options.reference, options.image, options.gradients)
     print("\n".join(plain(line) for line in str(comparison).splitlines()))
     return 0 if comparison.agrees else 1

@@ -1,6 +1,6 @@
 """`minivit trace`: every step from pixels to probabilities, with its shape and what it is."""
 
-from .arguments import add_device, add_model, image_size, model_from, new_command, whole
+from .arguments import LOADING, add_device, add_model, model_from, new_command, whole
 
 DESCRIPTION = """\
 Print every named step of one forward pass: its shape, what it is, its mean and its standard deviation. Without IMAGE
@@ -46,7 +46,6 @@ def add_to(commands):
     parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image file (the photo that comes with minivit)")
     add_model(parser)
     parser.add_argument("--variant", metavar="NAME", help="a variant of the table, with random weights: B/16, Ti/16 …")
-    parser.add_argument("--image-size", type=image_size, metavar="SIZE", help="pixels, one number or HEIGHTxWIDTH")
     parser.add_argument("--num-classes", type=whole, metavar="K", help="with --variant: classes (1000)")
     parser.add_argument("--seed", type=whole, metavar="N", help="with --variant: decides the random weights (0)")
     parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the arrays, under the steps' names")
@@ -91,6 +90,9 @@ def _check(options):
     for name in ("num_classes", "seed"):
         if getattr(options, name) is not None and not options.variant:
             raise ValueError(f"--{name.replace('_', '-')} goes with --variant: a trained model has its own")
+    for name in LOADING:
+        if name != "image_size" and getattr(options, name) is not None and options.variant:
+            raise ValueError(f"--{name.replace('_', '-')} goes with --model: a variant has its own")
     if options.output and not options.output.endswith(".npz"):
         raise ValueError(f"-o writes an .npz file, found the name {options.output!r}")
 
@@ -99,7 +101,7 @@ def _model(options):
     """The model, and the lines that say what it is."""
     changes = {} if options.image_size is None else {"image_size": options.image_size}
     if not options.variant:
-        model = model_from(options, **changes)
+        model = model_from(options)
         return model, repr(model)
     if options.num_classes is not None:
         changes["num_classes"] = options.num_classes

@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ..training.recipe import Recipe
-from .arguments import add_device, image_size, new_command, positive, seconds
+from .arguments import LOADING, add_device, add_loading, image_size, loading_options, new_command, positive, seconds
 
 DESCRIPTION = """\
 Train a Vision Transformer with this package's own backward pass, from random weights or, with --start, from a model's.
@@ -36,6 +36,8 @@ another cosine from its weights:
   minivit train cifar-10-binary.tar.gz --split train --out runs/longer --start runs/long/model.safetensors \\
       --width 256 --layers 7 --epochs 50 --optimiser muon --weight-decay 0.1 --peak-rate 5e-4 --average 0.9998
 """
+
+OF_START = tuple(name for name in LOADING if name != "image_size")       # --image-size is the new model's
 
 
 def add_to(commands):
@@ -85,6 +87,7 @@ def add_to(commands):
     parser.add_argument("--save-seconds", type=seconds, default=60, metavar="S",
                         help="time between saves (%(default)s)")
     parser.add_argument("--curve", action="store_true", help="draw curve.png anew after each epoch")
+    add_loading(parser, with_image_size=False)
     add_device(parser)
 
 
@@ -103,7 +106,8 @@ def run(options):
     config = ViTConfig(patch_size=options.patch_size, width=options.width, num_layers=options.layers,
                        mlp_width=options.mlp_width, num_heads=options.heads, image_size=options.image_size)
     preprocessing = Preprocessing(crop_fraction=1.0)
-    start = None if options.start is None else load(options.start)      # a mistake in it is told before the long read
+    # A mistake in it is told before the long read.
+    start = None if options.start is None else load(options.start, **loading_options(options, OF_START))
     data = read_labelled_images(options.data, options.split, config.height_width, preprocessing)
     try:
         train(data, config, recipe, out, start=start, preprocessing=preprocessing, device=options.device,

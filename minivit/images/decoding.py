@@ -126,12 +126,13 @@ def _to_rgb(picture, name):
         low, high = _extremes(picture)
         if low < 0 or high > 65535:
             raise ImageError(f"{name} is grey in whole numbers from {low} to {high}: "
-                             "expected 8 or 16 bits, 0 to 255 or to 65535; scale them first")
+                             "expected 8 or 16 bits, 0 to 65535; scale them first")
         scale = 1 if picture.mode == "I" and high <= 255 else 257
         return _grey(picture, lambda band: Image.fromarray(np.round(band / scale).astype(np.uint8))).convert("RGB")
     if picture.mode == "F":
         low, high = _extremes(picture)
-        if low >= 0 and 1 < high <= 255:                        # False where there is a NaN, told by _from_array
+        # Between 1 and 2 it may be a share of white that overshoots; _from_array refuses that, and NaN.
+        if low >= 0 and 2 <= high <= 255:
             return picture.convert("L").convert("RGB")
         return _grey(picture, _from_array).convert("RGB")
     try:

@@ -7,11 +7,12 @@ BRANDS = {                  # of an ISO media file: four bytes of length, then "
                     f"it is HEIC: {PILLOW_HEIF}"),
     **dict.fromkeys((b"avif", b"avis"), f"it is AVIF: install Pillow 11.3 or later, {CONVERT}"),
 }
+POSTSCRIPT = "it is PostScript, a program: install Ghostscript and draw it, gs -sDEVICE=png16m -o picture.png FILE"
 STARTS = (
     (b"\xff\x0a", f"it is JPEG XL: install pillow-jxl-plugin and import pillow_jxl first, {CONVERT}"),
     (b"\x00\x00\x00\x0cJXL ", f"it is JPEG XL: install pillow-jxl-plugin and import pillow_jxl first, {CONVERT}"),
-    (b"%!PS", f"it is PostScript, a program that Ghostscript (gs) can draw: {CONVERT[3:]}"),
-    (b"\xc5\xd0\xd3\xc6", f"it is PostScript, a program that Ghostscript (gs) can draw: {CONVERT[3:]}"),
+    (b"%!PS", POSTSCRIPT),
+    (b"\xc5\xd0\xd3\xc6", POSTSCRIPT),
     (b"%PDF", "it is a PDF: convert the page to PNG first"),
     (b"<svg", "it is an SVG drawing: convert it to PNG first"),
     (b"<?xml", "it is an XML file, perhaps an SVG drawing: convert it to PNG first"),
