@@ -92,7 +92,7 @@ def _decoded(picture, name):
 def _damaged(name, error):
     """Pillow's readers raise errors of a dozen kinds, struct.error and IndexError among them, for a damaged file."""
     detail = " ".join(str(error).split()) or type(error).__name__
-    if re.fullmatch(r"decoder \w+ not available", detail):                # Pillow was built without that format's library
+    if re.fullmatch(r"decoder \w+ not available", detail):              # Pillow was built without the format's library
         return ImageError(f"{name} cannot be read by the Pillow that is installed here: {detail}; "
                           "save the image as PNG")
     return ImageError(f"{name} is damaged or cut short: {detail}; get a whole copy of it")

@@ -9,10 +9,10 @@ import threading
 
 import numpy as np
 
-from ..attention import work_of
-from ..checkpoints.loading import load
-from ..engine import threads
-from ..vit import asking_tokens
+from minivit.attention import work_of
+from minivit.checkpoints.loading import load
+from minivit.engine import threads
+from minivit.vit import asking_tokens
 
 
 class Network:
