@@ -111,7 +111,7 @@ def as_config(variant_or_config, **changes):
     elif isinstance(variant_or_config, str) and variant_or_config in VARIANTS:
         config = VARIANTS[variant_or_config]
     else:
-        near = difflib.get_close_matches(str(variant_or_config), VARIANTS, 1)
+        near = difflib.get_close_matches(str(variant_or_config), VARIANTS, 1, cutoff=0.8)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise ValueError(f"unknown variant {variant_or_config!r}{hint}: choose one of {', '.join(VARIANTS)}, "
                          f"or give a minivit.ViTConfig")
