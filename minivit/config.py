@@ -4,6 +4,7 @@ Sources: ViT paper (arXiv 2010.11929) table 1 for B, L, H; DeiT (2012.12877) tab
 (2106.04560) table 2 for g "giant" and G "gigantic", which in that paper have no [CLS] but keep it here.
 """
 
+import difflib
 from dataclasses import dataclass, replace
 
 from .ranges import real, shown, whole
@@ -118,7 +119,9 @@ def as_config(variant_or_config, **changes):
     elif isinstance(variant_or_config, str) and variant_or_config in VARIANTS:
         config = VARIANTS[variant_or_config]
     else:
-        raise ValueError(f"unknown variant {variant_or_config!r}: choose one of {', '.join(VARIANTS)}, "
+        near = difflib.get_close_matches(str(variant_or_config), VARIANTS, 1, cutoff=0.8)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise ValueError(f"unknown variant {variant_or_config!r}{hint}: choose one of {', '.join(VARIANTS)}, "
                          f"or give a minivit.ViTConfig")
     unknown = [name for name in changes if name not in ViTConfig.__dataclass_fields__]
     if unknown:
@@ -127,7 +130,11 @@ def as_config(variant_or_config, **changes):
 
 
 def parameter_count(config):
-    """How many numbers training adjusts: patch + [CLS] + positions + L layers + final norm + head."""
+    """How many numbers training adjusts: patch + [CLS] + positions + L layers + final norm + head.
+
+    config: a ViTConfig, or a variant's name, "B/16". Raises ValueError for an unknown name.
+    """
+    config = as_config(config)
     D, M, K, T = config.width, config.mlp_width, config.num_classes, config.num_tokens
     patch = config.patch_size ** 2 * 3 * D + D
     cls = D if config.class_token else 0
@@ -154,7 +161,9 @@ def macs(config):
     """Multiply-adds of the matrix products in one forward pass of one image (1 MAC = 2 FLOP).
 
     patches: N P²C D;  a layer: T (4D² + 2DM) for its linear maps and 2T²D for q kᵀ and A v;  head: D K.
+    config: a ViTConfig, or a variant's name, "B/16". Raises ValueError for an unknown name.
     """
+    config = as_config(config)
     N, T = config.num_patches, config.num_tokens
     D, M = config.width, config.mlp_width
     patches = N * config.patch_size ** 2 * 3 * D

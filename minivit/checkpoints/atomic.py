@@ -54,16 +54,17 @@ def _is_stream(path):
 
 def _begin(path):
     """(the path with its links followed, an empty file beside it with the permissions of any new file)."""
-    path = Path(os.path.realpath(path))
+    given, path = path, Path(os.path.realpath(path))
     if path.is_dir():
-        raise IsADirectoryError(f"cannot write {path}: it is a folder; give a file's name")
+        raise IsADirectoryError(f"cannot write {given}: it is a folder; give a file's name")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
+        folder = path.parent if os.path.islink(given) else Path(given).parent
+        raise FileNotFoundError(f"cannot write {given}: there is no folder {folder}")
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.part{path.suffix}"
     try:
         open(temporary, "xb").close()
     except OSError as error:
-        raise _told(error, f"cannot write {path}: {error.strerror}") from None
+        raise _told(error, f"cannot write {given}: {error.strerror}") from None
     return path, temporary
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from pathlib import Path
 
 from ..config import LARGEST_SIDE
 
@@ -87,8 +88,16 @@ def seconds(text):
     return value
 
 
+def folder(text):
+    """A folder's path, which is not the present one where the text is empty."""
+    if not text:
+        raise ValueError
+    return Path(text)
+
+
 # argparse names the type in its message: "invalid HEIGHTxWIDTH in pixels value: 'abc'".
 image_size.__name__ = f"image size (a number of pixels up to {LARGEST_SIDE:,}, or HEIGHTxWIDTH)"
+folder.__name__ = "name of a folder"
 seconds.__name__ = "number of seconds (from 0 on)"
 positive.__name__ = "number (a whole one, from 1 on)"
 whole.__name__ = "number (a whole one, from 0 on)"

@@ -1,6 +1,8 @@
 """`minivit trace`: every step from pixels to probabilities, with its shape and what it is."""
 
 from .arguments import LOADING, add_device, add_model, model_from, new_command, whole
+from .inputs import opened
+from .outputs import add_json, check_output, tell_json
 
 DESCRIPTION = """\
 Print every named step of one forward pass: its shape, what it is, its mean and its standard deviation. Without IMAGE
@@ -43,12 +45,14 @@ STEPS = {
 def add_to(commands):
     """Add `trace` to argparse's sub-parsers."""
     parser = new_command(commands, "trace", run, "print every step from pixels to probabilities", DESCRIPTION, EXAMPLE)
-    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image file (the photo that comes with minivit)")
+    parser.add_argument("image", nargs="?", metavar="IMAGE",
+                        help="an image file, or - for standard input (the photo that comes with minivit)")
     add_model(parser)
     parser.add_argument("--variant", metavar="NAME", help="a variant of the table, with random weights: B/16, Ti/16 …")
     parser.add_argument("--num-classes", type=whole, metavar="K", help="with --variant: classes (1000)")
     parser.add_argument("--seed", type=whole, metavar="N", help="with --variant: decides the random weights (0)")
     parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the arrays, under the steps' names")
+    add_json(parser, "the table")
     add_device(parser)
 
 
@@ -61,12 +65,17 @@ def run(options):
     from ..samples import CAT
     from ..tracing import trace
     model, about = _model(options)
-    steps = trace(model, model.prepare(CAT if options.image is None else options.image))
+    steps = trace(model, model.prepare(CAT if options.image is None else opened(options.image)))
     if options.output:
         write(steps, options.output)
         print(f"wrote {len(steps)} arrays to {plain(options.output)}", file=sys.stderr)
-    print(f"{plain(options.image or 'the photo that comes with minivit')}\n{about}\n")
-    _print_table(steps)
+    name = {None: "the photo that comes with minivit", "-": "standard input"}.get(options.image, options.image)
+    if options.json != "-":
+        print(f"{plain(name)}\n{about}\n")
+        _print_table(steps)
+    tell_json(options, {"image": name, "model": model.name, "steps": [
+        {"step": step, "shape": list(array.shape), "mean": float(array.mean()), "std": float(array.std())}
+        for step, array in steps.items()]})
 
 
 def describe(step):
@@ -95,6 +104,8 @@ def _check(options):
             raise ValueError(f"--{name.replace('_', '-')} goes with --model: a variant has its own")
     if options.output and not options.output.endswith(".npz"):
         raise ValueError(f"-o writes an .npz file, found the name {options.output!r}")
+    for output in (options.output, options.json):
+        check_output(output, (options.image, options.model))
 
 
 def _model(options):

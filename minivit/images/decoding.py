@@ -42,6 +42,8 @@ def rgb_from_bytes(content, name):
     """An upright RGB image of an image file's bytes, that messages call `name`. Raises ImageError."""
     if len(content) == 0:
         raise ImageError(f"{name} is empty (0 bytes): give an image file")
+    if len(content) > MOST_BYTES:
+        raise ImageError(f"{name} has more than {MOST_BYTES:,} bytes, the most that an image has")
     return _to_rgb(_open(io.BytesIO(content), name), name)
 
 
@@ -111,7 +113,7 @@ def _decoded(picture, name):
 def _damaged(name, error):
     """Pillow's readers raise errors of a dozen kinds, struct.error and IndexError among them, for a damaged file."""
     detail = " ".join(str(error).split()) or type(error).__name__
-    if re.fullmatch(r"decoder \w+ not available", detail):            # Pillow was built without that format's library
+    if re.fullmatch(r"decoder \w+ not available", detail):              # Pillow was built without the format's library
         return ImageError(f"{name} cannot be read by the Pillow that is installed here: {detail}; "
                           "save the image as PNG")
     return ImageError(f"{name} is damaged or cut short: {detail}; get a whole copy of it")

@@ -68,6 +68,6 @@ def test_every_cell_runs(path, source):
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     (source / "cells.json").write_text(json.dumps(code), encoding="utf-8")
-    done = run(["-W", "ignore", "-c", RUN], root=True, grants=[Grant(str(source), "/source")], import_path=["/source"],
+    done = run(["-c", RUN], root=True, grants=[Grant(str(source), "/source")], import_path=["/source"],
                env={"MPLBACKEND": "agg"}, deadline_s=1800, memory_bytes=3 << 30)
     assert done.exit_code == 0 and done.stdout.endswith(b"all cells\n"), done.stderr.decode()[-3000:]
