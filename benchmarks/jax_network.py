@@ -1,4 +1,4 @@
-"""The Vision Transformer in JAX, compiled by XLA, for minivit/benchmarking/worker.py.
+"""The Vision Transformer in JAX, compiled by XLA, for worker.py.
 
 The shortest that computes the same network under timm's names: equations 1-4 of the paper, LayerNorm with eps 1e-6 and
 the erf GELU.

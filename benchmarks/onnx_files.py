@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from minivit.benchmarking.process import environment
+from .process import environment
 
 EXPORT = "benchmarks.onnx_export"
 

@@ -7,10 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-from minivit.benchmarking.summary import in_words, ratio
 from minivit.checkpoints.atomic import replacing
 
 from .breakdown import ORDER as PARTS_IN_ORDER
+from .summary import in_words, ratio
 from .tables import filled, names, samples, spread, table, turns
 
 ROOT = Path(__file__).parents[1]

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import loss, softmax
 from .engine.devices import to_device
+from .errors import plain
 from .images.preparation import is_batch
 from .tracing import trace
 
@@ -107,13 +108,13 @@ class Prediction:
 
     def __repr__(self):
         height, width = self.model.config.height_width
-        heading = f"Prediction by {self.model.name or 'a ViT'}, {height} x {width} pixels"
+        heading = f"Prediction by {plain(self.model.name or 'a ViT')}, {height} x {width} pixels"
         if not self.model.config.num_classes:
             return f"{heading}: a representation of {self._logits.shape[-1]} numbers, the model has no head"
         answers = self.top() if self._batched else [self.top()]
         lines = [heading + (f", {len(self)} images" if self._batched else "")]
         for i, answer in enumerate(answers):
-            lines += [f"image {i}"] * self._batched + [f"  {p:6.1%}  {label}" for label, p in answer]
+            lines += [f"image {i}"] * self._batched + [f"  {p:6.1%}  {plain(label)}" for label, p in answer]
         return "\n".join(lines)
 
 

@@ -6,12 +6,15 @@
 import numpy as np
 
 from . import attention, cls_token, gelu, layer_norm, linear, patch_embedding, position_embedding, softmax
+from .config import trace_count
+from .engine import memory
 from .head import norm_name
 from .vit import only
 
 
 def trace(model, x):
-    """{name: array} in the network's order, for prepared images x (B, H, W, 3)."""
+    """{name: array} in the network's order, for prepared images x (B, H, W, 3). Raises MemoryError."""
+    memory.check_fits(trace_count(model.config) * len(x) * x.dtype.itemsize, f"the trace of {len(x)} image(s)")
     config, params, eps = model.config, model.params, model.config.layer_norm_eps
     steps = {"pixels": x}                                                                  # (B, H, W, 3)
     steps["patches"] = patch_embedding.patchify(x, config.patch_size)                      # (B, N, P²C)

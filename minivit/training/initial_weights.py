@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 
-from ..config import as_config
+from ..config import as_config, parameter_count
+from ..engine import memory
 from ..head import norm_name
 from ..model import VisionTransformer, as_dtype
 from ..trees import tree_map
@@ -22,6 +23,8 @@ def init(variant="B/16", *, seed=0, dtype="float32", labels=None, preprocessing=
     """
     config = as_config(variant, **changes)
     dtype = as_dtype(dtype)
+    count = parameter_count(config)
+    memory.check_fits(count * dtype.itemsize, f"{count:,} parameters in {dtype}")
     params = tree_map(lambda a: a.astype(dtype, copy=False), random_params(config, np.random.default_rng(seed)))
     return VisionTransformer(config, params, labels=labels, preprocessing=preprocessing)
 

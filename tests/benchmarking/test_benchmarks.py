@@ -9,9 +9,8 @@ import pytest
 from toy_data import TINY
 
 import minivit
-from benchmarks import breakdown, plan, report, startup
-from minivit.benchmarking import cases
-from minivit.benchmarking.cases import FORWARD, TRAINING, Case
+from benchmarks import breakdown, cases, plan, report, startup
+from benchmarks.cases import FORWARD, TRAINING, Case
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("machine", "table", "memory", "breakdown", "growth", "load", "startup")

@@ -14,7 +14,7 @@ needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glib
 BEFORE = """
 import resource, threading
 from minivit.engine import heap
-from minivit.benchmarking.memory import resident_bytes
+from benchmarks.memory import resident_bytes
 
 def filled(count, size):
     return [bytearray(size) for _ in range(count)]
@@ -100,4 +100,4 @@ def test_it_is_told_when_threads_begin():
 def test_processes_that_measure_other_libraries_are_left_alone():
     """They import minivit too, but for the batches."""
     batch = "worker.fresh_batch(worker.ViTConfig(), 1, worker.np.random.default_rng(0))"
-    assert printed(f"{TOLD} from minivit.benchmarking import worker; {batch}") == ""
+    assert printed(f"{TOLD} from benchmarks import worker; {batch}") == ""

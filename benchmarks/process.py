@@ -9,7 +9,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 
-from .machine import cores, cores_apart
+from minivit.commands.machine import cores, cores_apart
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Process:
         details = {"module": contender.module, "path": str(path), "config": asdict(case.config), "images": case.images,
                    "kind": case.kind, "threads": threads}
         with _on_cores(threads):
-            self.process = subprocess.Popen([sys.executable, "-m", "minivit.benchmarking.worker", json.dumps(details)],
+            self.process = subprocess.Popen([sys.executable, "-m", "benchmarks.worker", json.dumps(details)],
                                             env=environment(threads, contender.environment), stdin=subprocess.PIPE,
                                             stdout=subprocess.PIPE, stderr=self.complaints, text=True, bufsize=1)
         try:

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from ..checkpoints import torchvision as torchvision_names
-from ..training.optimiser import decays
+from minivit.checkpoints import torchvision as torchvision_names
+from minivit.training.optimiser import decays
+
 from .cases import LEARNING_RATE, WEIGHT_DECAY
 
 _DECLARED = []                                                          # what a Library declares goes when it goes
