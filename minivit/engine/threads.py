@@ -9,15 +9,15 @@ import itertools
 import operator
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
 from ..trees import tree_map
 from . import heap
-from .blas_threads import one_thread_blas, thread_count
+from .blas_threads import begin_worker, one_thread_blas, thread_count
 
 IMAGES_PER_RUN = 16
 SMALLEST_SHARED = 1 << 17                            # numbers to work on, each a nanosecond or two
@@ -40,13 +40,35 @@ def each(function, items):
     """
     heap.limit()                                                         # each thread has heaps of its own
     threads = thread_count()
-    with one_thread_blas():
-        if len(items) == 1:
-            with _sharing(threads):
-                return [function(items[0])]
-        if threads == 1 or getattr(_thread, "in_pool", False):
-            return [function(item) for item in items]
-        return _results([_pool(threads).submit(function, item) for item in items])
+    limit = one_thread_blas()
+    try:
+        with limit:
+            if threads == 1 or getattr(_thread, "in_pool", False):
+                return [function(item) for item in items]
+            if len(items) == 1:
+                with _sharing(threads):
+                    return [function(items[0])]
+            return _on_pool(threads, function, items)
+    finally:
+        limit.leave()                                                    # an interrupt may have come before __exit__
+
+
+def _on_pool(threads, function, items):
+    """An interrupt waits for the items that have begun and drops the others; a second one, in that time, does not."""
+    def limited(item):
+        with one_thread_blas():                                          # which outlasts a caller who was interrupted
+            return function(item)
+
+    futures = []
+    try:
+        for item in items:
+            futures.append(_pool(threads).submit(limited, item))
+        return _results(futures)
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        wait(futures)
+        raise
 
 
 def total(function, items):
@@ -148,10 +170,15 @@ def _slices(count, parts):
     return [slice(count * i // parts, count * (i + 1) // parts) for i in range(parts)]
 
 
-@cache
+@lru_cache(maxsize=4)                                        # a pool of another size ends when its last user lets it go
 def _pool(threads):
-    return ThreadPoolExecutor(threads, "minivit", initializer=setattr, initargs=(_thread, "in_pool", True))
+    return ThreadPoolExecutor(threads, "minivit", initializer=_begin)
 
 
-if hasattr(os, "register_at_fork"):
+def _begin():
+    _thread.in_pool = True
+    begin_worker()
+
+
+if hasattr(os, "register_at_fork"):                          # not on Windows, nor in a browser
     os.register_at_fork(after_in_child=_pool.cache_clear)                # the parent's threads do not exist there
