@@ -11,7 +11,7 @@ import sys
 import threading
 from functools import cache
 
-import numpy as np                                           # noqa: F401  brings its BLAS along
+import numpy as np  # noqa: F401  brings its BLAS along
 import threadpoolctl
 
 

@@ -4,13 +4,12 @@ What is known for certain is who is inside: an entry in a dictionary, made and r
 cuts in two. The libraries' settings follow from it, and are put right at each entering and leaving.
 """
 
-import concurrent.futures.thread                             # noqa: F401  its fork handler has to come after this one's
 import os
 import threading
 import time
 import weakref
 
-from .blas_settings import blas, cores, settings             # noqa: F401  blas: for who asks about the libraries
+from .blas_settings import blas, cores, settings  # noqa: F401  blas: for who asks about the libraries
 
 PATIENCE = 60                                                # seconds that a fork waits for running passes
 
@@ -21,7 +20,7 @@ def thread_count():
         return max([setting.number() for setting in settings()], default=None) or cores()
 
 
-class one_thread_blas:                                       # noqa: N801  used as a function is, in `with`
+class one_thread_blas:
     """`with one_thread_blas():` BLAS has one thread there. The last who leaves gives back the number found before.
 
     An interrupt may come before the first line of __exit__. Where that must not matter, `leave` follows in a `finally`;

@@ -9,7 +9,6 @@ import itertools
 import operator
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -18,6 +17,7 @@ import numpy as np
 from ..trees import tree_map
 from . import heap
 from .blas_threads import begin_worker, one_thread_blas, thread_count
+from .workers import Workers, results
 
 IMAGES_PER_CHUNK = 16
 SMALLEST_SHARED = 1 << 17                            # numbers to work on, each a nanosecond or two
@@ -51,27 +51,18 @@ def each(function, items):
             if len(items) == 1:
                 with _sharing(threads):
                     return [function(items[0])]
-            return _on_pool(threads, function, items)
+            return results(_pool(threads).start(_limited(function), items))
     finally:
         limit.leave()                                                    # an interrupt may have come before __exit__
 
 
-def _on_pool(threads, function, items):
-    """An interrupt waits for the items that have begun and drops the others; a second one, in that time, does not."""
-    def limited(item):
-        with one_thread_blas():                                          # which outlasts a caller who was interrupted
+def _limited(function):
+    """function with a limit of its own on BLAS: a caller who is interrupted may leave before its end."""
+    def of_item(item):
+        with one_thread_blas():
             return function(item)
 
-    futures = []
-    try:
-        for item in items:
-            futures.append(_pool(threads).submit(limited, item))
-        return _results(futures)
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        wait(futures)
-        raise
+    return of_item
 
 
 def total(function, items):
@@ -142,12 +133,12 @@ def spread(function, count, like, work=None):
     if threads <= 1 or (work or like.size) < SMALLEST_SHARED or not isinstance(like, np.ndarray):
         return [function(slice(0, count))]
     here, *elsewhere = _slices(count, threads)
-    futures = [_pool(threads).submit(function, part) for part in elsewhere]
+    tasks = _pool(threads).start(function, elsewhere)
     try:
         with _sharing(1):
             result = function(here)
     finally:
-        others = _results(futures)
+        others = results(tasks)
     return [result, *others]
 
 
@@ -167,13 +158,6 @@ def product(a, b, bias=None):
     return y
 
 
-def _results(futures):
-    """Their results, once all have ended: none still writes when an error goes up."""
-    for future in futures:
-        future.exception()                                               # waits, with less to do than futures.wait
-    return [future.result() for future in futures]
-
-
 _thread = threading.local()                                 # may_use: threads to share work with; in_pool: it is one
 
 
@@ -191,9 +175,9 @@ def _slices(count, parts):
     return [slice(count * i // parts, count * (i + 1) // parts) for i in range(parts)]
 
 
-@lru_cache(maxsize=4)                                        # a pool of another size ends when its last user lets it go
+@lru_cache(maxsize=4)                                        # one of another size ends with its last user
 def _pool(threads):
-    return ThreadPoolExecutor(threads, "minivit", initializer=_begin)
+    return Workers(threads, _begin)
 
 
 def _begin():
