@@ -144,7 +144,7 @@ def test_hugging_faces_activations(tmp_path, activation, form):
 
 
 def test_labels_of_another_number_are_refused_with_the_files_name(tmp_path):
-    with pytest.raises(minivit.CheckpointError, match="weights.safetensors.*2 labels do not name 3 classes"):
+    with pytest.raises(minivit.CheckpointError, match=r"weights\.safetensors.*2 labels do not name 3 classes"):
         loaded("timm", tmp_path, {"pretrained_cfg": {}, "label_names": ["cat", "ant"]})
 
 
