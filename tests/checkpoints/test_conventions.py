@@ -63,24 +63,25 @@ def test_pixels_where_the_file_says_nothing(tmp_path, format_name, side, covered
     np.testing.assert_allclose(model.prepare(PHOTO)[0], expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("width, patch_size, covered", [(1024, 16, 242), (1024, 32, 256), (768, 16, 256)])
-def test_torchvisions_large_model_covers_242_pixels(width, patch_size, covered):
-    from minivit.checkpoints import torchvision
-    found = torchvision._preprocessing({"image_size": 224, "width": width, "patch_size": patch_size})
-    assert found.crop_fraction == pytest.approx(224 / covered) and found.interpolation == "bilinear"
+@pytest.mark.parametrize("width, patch_size, covered", [(1024, 16, 242), (1024, 32, 256), (64, 16, 256)])
+def test_torchvisions_large_model_covers_242_pixels(tmp_path, width, patch_size, covered):
+    model = loaded("torchvision", tmp_path, width=width, num_layers=1, patch_size=patch_size, image_size=224)
+    expected = pixels((224, 224), covered, "bilinear", IMAGENET)
+    np.testing.assert_allclose(model.prepare(PHOTO)[0], expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("about, covered, interpolation, mean_std", [
-    ({"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "crop_pct": 0.8, "interpolation": "bilinear"}, 15, "bilinear",
-     ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))),
-    ({"crop_pct": 0.8, "crop_mode": "squash", "interpolation": "bicubic"}, None, "bicubic", HALF),
-    ({"crop_pct": 1.0, "crop_mode": "center", "interpolation": "lanczos", "mean": [0.3] * 3}, 12, "lanczos",
-     ((0.3, 0.3, 0.3), HALF[1])),
-    ({"std": [0.3, 0.2, 0.1]}, 13, "bicubic", (HALF[0], (0.3, 0.2, 0.1))),
+ODD = ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+
+
+@pytest.mark.parametrize("about, covered", [
+    ({"crop_pct": 0.8, "interpolation": "bilinear"}, 15), ({"crop_pct": 1.0, "interpolation": "lanczos"}, 12),
+    ({"crop_pct": 0.9, "crop_mode": "center", "interpolation": "bicubic"}, 13),
+    ({"crop_pct": 1.0, "crop_mode": "squash", "interpolation": "bicubic"}, None),
 ])
-def test_timms_pretrained_cfg_decides(tmp_path, about, covered, interpolation, mean_std):
-    model = loaded("timm", tmp_path, {"architecture": "vit", "pretrained_cfg": about})
-    np.testing.assert_allclose(model.prepare(PHOTO)[0], pixels((12, 12), covered, interpolation, mean_std), atol=1e-5)
+def test_timms_pretrained_cfg_decides(tmp_path, about, covered):
+    settings = {"architecture": "vit", "pretrained_cfg": {**about, "mean": ODD[0], "std": ODD[1]}}
+    expected = pixels((12, 12), covered, about["interpolation"], ODD)
+    np.testing.assert_allclose(loaded("timm", tmp_path, settings).prepare(PHOTO)[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("place", ["config", "pretrained_cfg"])
@@ -95,19 +96,15 @@ HUGGING_FACE = {"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 2, "
                 "layer_norm_eps": 0.01}
 
 
-@pytest.mark.parametrize("about, covered, interpolation, mean_std", [
-    ({}, None, "bilinear", HALF),
-    ({"resample": 0, "size": {"height": 12, "width": 12}}, None, "nearest", HALF),
-    ({"resample": 1, "image_mean": [0.1, 0.2, 0.3]}, None, "lanczos", ((0.1, 0.2, 0.3), HALF[1])),
-    ({"resample": 3, "image_std": [0.1, 0.2, 0.3]}, None, "bicubic", (HALF[0], (0.1, 0.2, 0.3))),
-    ({"resample": 2, "size": {"shortest_edge": 16}, "do_center_crop": True, "crop_size": {"height": 12, "width": 12}},
-     16, "bilinear", HALF),
-    ({"resample": 3, "size": {"shortest_edge": 12}, "do_center_crop": True, "crop_size": {"height": 12, "width": 12}},
-     12, "bicubic", HALF),
-])
-def test_hugging_faces_preprocessor_decides(tmp_path, about, covered, interpolation, mean_std):
-    model = loaded("hugging_face", tmp_path, HUGGING_FACE, about)
-    np.testing.assert_allclose(model.prepare(PHOTO)[0], pixels((12, 12), covered, interpolation, mean_std), atol=1e-5)
+@pytest.mark.parametrize("resample, interpolation", [(0, "nearest"), (1, "lanczos"), (2, "bilinear"), (3, "bicubic")])
+@pytest.mark.parametrize("covered", [None, 14, 16])
+def test_hugging_faces_preprocessor_decides(tmp_path, resample, interpolation, covered):
+    square = {"height": 12, "width": 12}
+    about = {"image_processor_type": "ViTImageProcessor", "image_mean": ODD[0], "image_std": ODD[1],
+             "resample": resample, "size": {"shortest_edge": covered} if covered else square}
+    model = loaded("hugging_face", tmp_path, HUGGING_FACE,
+                   about | ({"do_center_crop": True, "crop_size": square} if covered else {}))
+    np.testing.assert_allclose(model.prepare(PHOTO)[0], pixels((12, 12), covered, interpolation, ODD), atol=1e-5)
 
 
 def test_hugging_faces_labels_are_in_the_order_of_their_numbers(tmp_path):
@@ -144,6 +141,11 @@ def test_a_hugging_face_image_that_is_not_square(tmp_path):
                                               ("gelu_pytorch_tanh", "tanh")])
 def test_hugging_faces_activations(tmp_path, activation, form):
     assert loaded("hugging_face", tmp_path, {**HUGGING_FACE, "hidden_act": activation}).config.gelu == form
+
+
+def test_labels_of_another_number_are_refused_with_the_files_name(tmp_path):
+    with pytest.raises(minivit.CheckpointError, match=r"weights\.safetensors.*2 labels do not name 3 classes"):
+        loaded("timm", tmp_path, {"pretrained_cfg": {}, "label_names": ["cat", "ant"]})
 
 
 # Positions for another size, by what each library itself does.

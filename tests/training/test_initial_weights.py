@@ -67,3 +67,12 @@ def test_a_model_has_what_its_config_asks_for():
     plain = flatten(minivit.init(replace(CONFIG, pool="mean", class_token=False, position="sincos2d", num_classes=0),
                                  seed=0).params)
     assert not {"cls_token", "pos_embed", "head.weight", "norm.weight"} & set(plain) and "fc_norm.weight" in plain
+
+
+@pytest.mark.parametrize("class_token", [True, False])
+def test_every_token_has_a_position_and_every_number_is_counted(class_token):
+    config = replace(CONFIG, pool="mean", class_token=class_token)
+    params = flatten(minivit.init(config, seed=0).params)
+    assert params["pos_embed"].shape == (1, 64 + class_token, D) and ("cls_token" in params) == class_token
+    assert config.num_tokens == 64 + class_token
+    assert minivit.parameter_count(config) == sum(a.size for a in params.values())

@@ -27,7 +27,7 @@ FAULTS = [
     F("a member of a batch is the first", "prediction",
       "Prediction(self.model, self.x[_1:_2], self._logits[_1:_2], batched=False)",
       "Prediction(self.model, self.x[_1:_2], self._logits[:1], batched=False)"),
-    F("attention of the last image", "prediction", "[_1[0] for _1 in maps]", "[a[-1] for a in maps]"),
+    F("one image's attention keeps a batch axis", "prediction", "[_1[0] for _1 in maps]", "maps"),
     F("a label's name is not looked up", "prediction", "known.index(one)", "0"),
     F("the loss's gradient of ones", "prediction", "loss.backward(_1)", "loss.backward(_1) * 0 + 1"),
     F("a model without head answers", "prediction", "not model.config.num_classes", "False"),
