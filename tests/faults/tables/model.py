@@ -13,7 +13,7 @@ FAULTS = [
     F("rows and columns of the grid swapped", "config", "return _1 // self.patch_size, _2 // self.patch_size",
       "return _2 // self.patch_size, _1 // self.patch_size"),
     F("heads need not divide the width", "config", "self.width % self.num_heads", "False"),
-    F("an eps of zero", "config", "not 0 < self.layer_norm_eps < math.inf", "False"),
+    F("an eps of zero", "config", "real('layer_norm_eps', self.layer_norm_eps, *EPS)", "self.layer_norm_eps"),
     F("B/16 has eight heads", "config", "(16, 768, 12, 3072, 12)", "(16, 768, 12, 3072, 8)"),
     # model
     F("the loss is the mean of chunks", "model", "_1 / len(x)", "1.0 / len(threads.split(x))"),
