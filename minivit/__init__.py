@@ -24,6 +24,7 @@ _HOME = {
     "VARIANTS": "config",
     "parameter_count": "config",
     "macs": "config",
+    "explore": "explorer.serving",
     "Preprocessing": "image",
     "gradient_check": "gradient_checking",
     "compare": "comparison",
