@@ -40,7 +40,7 @@ def encode(model, encoding=None):
 
 def rows_to_int8(weight):
     """(q, scale) of a weight (out, ...): int8 of its shape, and float32 (out,). A row of zeros has the scale 0."""
-    rows = np.asarray(weight, np.float32).reshape(len(weight), -1)                       # (out, in)
+    rows = np.ascontiguousarray(weight, np.float32).reshape(len(weight), -1)                       # (out, in)
     scale = np.abs(rows).max(axis=1) / np.float32(127)                                   # (out,)
     q = np.round(rows / np.where(scale == 0, np.float32(1), scale)[:, None])
     return q.astype(np.int8).reshape(weight.shape), scale
