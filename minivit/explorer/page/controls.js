@@ -10,7 +10,7 @@ export function controls(app, node) {
   const positions = toggle("Positions", (on) => app.change({ positions: on }), { id: "positions" });
   const this_layer = toggle("Layer", (on) => flip(state.layersOff, state.layer, on), { id: "layer-on" });
   const this_head = toggle("Head", (on) => flip(state.headsOff, `${state.layer}.${state.head}`, on), { id: "head-on" });
-  const heat = el("input", { type: "range", id: "temperature", min: -2, max: 2, step: 0.05, "aria-describedby": "heat-value",
+  const heat = el("input", { type: "range", id: "temperature", "aria-label": "Temperature of the softmax", title: "Scores are divided by it before the softmax", min: -2, max: 2, step: 0.05, "aria-describedby": "heat-value",
     oninput: () => app.change({ temperature: Number((2 ** heat.value).toFixed(3)) }) });
   const heat_value = el("output", { id: "heat-value" });
   const reset = el("button", { id: "reset", onclick: () => app.reset() }, "Undo all changes");
@@ -19,7 +19,7 @@ export function controls(app, node) {
     el("div", { class: "row" }, el("div", { class: "field" }, el("span", {}, "Token"), token),
       el("div", { class: "field" }, el("span", {}, "Layer"), layer.node), el("div", { class: "field" }, el("span", {}, "Head"), head.node)),
     el("div", { class: "row switches" }, positions.node, this_layer.node, this_head.node,
-      el("label", { class: "slider" }, "Softmax temperature ", heat, heat_value), reset));
+      el("label", { class: "slider" }, "Temperature ", heat, heat_value), reset));
 
   return function draw() {
     token.textContent = app.token_name(state.token);

@@ -57,7 +57,7 @@ export function svg(tag, props = {}, ...children) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
     else if (value != null) node.setAttribute(key, value);
   }
-  node.append(...children.flat());
+  node.append(...children.flat(9));
   return node;
 }
 

@@ -30,7 +30,7 @@ async function start() {
   const weights = await response.arrayBuffer(), model = read_model(weights), size = sizes(model.config);
   const { mean, std } = model.preprocessing;
   const app = {
-    model, size, state: initial_state(), base: null, pixels: null, trace: null, gradient: null, baseline: null,
+    model, size, state: initial_state(size), base: null, pixels: null, trace: null, gradient: null, baseline: null,
     milliseconds: {}, labels: model.labels ?? Array.from({ length: size.K }, (_, k) => `class ${k}`),
     black: mean.map((m, c) => -m / std[c]), token_name, token_short, select, change, reset, use_picture, fail,
   };
@@ -43,6 +43,7 @@ async function start() {
 
   /** Look elsewhere: {token, layer, head, view, …}. Nothing is computed anew, but for another class's gradient. */
   function select(what) {
+    if (["token", "layer", "head"].some((name) => name in what) && app.state.view === "picture") app.state.view = "attention";
     Object.assign(app.state, what);
     write_address(app.state, model, size);
     if ("label" in what) ask();
@@ -108,6 +109,11 @@ async function start() {
     }
   };
 
+  function chip() {
+    const p = app.trace.probabilities.data, best = p.indexOf(Math.max(...p));
+    $("chip").replaceChildren(app.labels[best], " ", Object.assign(document.createElement("b"), { textContent: percent(p[best], 0) }));
+  }
+
   function announce() {
     const p = app.trace.probabilities.data, best = p.indexOf(Math.max(...p)), before = app.baseline?.probabilities.data;
     $("status").textContent = `${app.labels[best]} ${percent(p[best], 0)}` +
@@ -121,7 +127,7 @@ async function start() {
   const sources = picture_sources(app);
   $("left").append(sources.node);
   const guide = tour(app, $("tour"));
-  const draw = () => { if (app.trace) { for (const view of views) view(); guide.draw(); } };
+  const draw = () => { if (app.trace) { chip(); for (const view of views) view(); guide.draw(); } };
 
   $("open-tour").addEventListener("click", () => guide.open(app.state.section ?? 0));
   $("theme").addEventListener("click", () => {
@@ -137,6 +143,7 @@ async function start() {
     draw();
     if (app.state.section !== null) guide.open(app.state.section, { keep: true });
   });
+  $("chip").addEventListener("click", (event) => { event.preventDefault(); $("answer").scrollIntoView({ block: "center", behavior: "smooth" }); });
   document.querySelector("[data-skip]").addEventListener("click", (event) => { event.preventDefault(); story.focus(); });
   globalThis.explorer = app;                               // for the reader's console
   await sources.open(read_address(app.state, model, size));

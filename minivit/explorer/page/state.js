@@ -1,7 +1,7 @@
 // What the reader has chosen, and its short form in the address: #section=6&layer=3&head=1&patch=27&picture=ship-2.
 
-export function initial_state() {
-  return { section: null, layer: 0, head: 0, token: 0, picture: null, label: null, view: "attention", tool: "look",
+export function initial_state({ L }) {
+  return { section: null, layer: L - 1, head: 0, token: 0, picture: null, label: null, view: "picture", tool: "look",
            ...untouched() };
 }
 
@@ -25,6 +25,7 @@ export function read_address(state, model, { L, H, N, first }) {
   const patch = whole("patch", N);
   if (patch !== null) state.token = patch + first;
   else if (words.get("patch") === "cls" && first) state.token = 0;
+  if (["layer", "head", "patch"].some((name) => words.has(name))) state.view = "attention";
   if (words.get("class")) {
     const label = (model.labels ?? []).indexOf(words.get("class"));
     state.label = label >= 0 ? label : state.label;

@@ -3,16 +3,16 @@ import { card, clear, el, short } from "./dom.js";
 import { grid_canvas, largest, paint } from "./draw.js";
 
 export function backward_pass(app) {
-  const { size, labels } = app, { L, D, first, columns, width, height } = size;
-  const { node, body } = card("backward", "The backward pass", "How would the loss change if a number on the way changed a little? Start at the logits with p − t, predicted minus wanted, and undo one step after another. At the top only [CLS] has a gradient; attention hands it to the patches.", "every section's backward");
+  const { size, labels, model } = app, { L, D, first, columns, width, height } = size;
+  const { node, body } = card("backward", "The backward pass", "How would the loss change if a number on the way changed a little? Start at the logits with p − t, predicted minus wanted, and undo one step after another." + (model.config.pool === "cls" ? " At the top only [CLS] has a gradient; attention hands it to the patches." : ""), "every section's backward");
   const title = el("p", { class: "worked" }), depths = Array.from({ length: L + 1 }, (_, i) => ({ canvas: grid_canvas("", { class: "tile" }), caption: el("figcaption", { class: "note" }), i })).reverse();
   const signed = grid_canvas("", { class: "tile large" }), signed_note = el("figcaption", { class: "note" });
   clear(body, title, el("div", { class: "film" }, depths.map(({ canvas, caption }) => el("figure", {}, canvas, caption))),
-    el("div", { class: "split" }, el("figure", {}, signed, signed_note), el("div", {}, el("p", {}, "A step of every pixel against its gradient makes the class likelier: that is how adversarial pictures are made. The same numbers, one layer farther, are what training changes weights by."), el("button", { id: "step", onclick: step }, "Take such a small step"), el("p", { class: "note", id: "step-note" }))));
+    el("div", { class: "split" }, el("figure", {}, signed, signed_note), el("div", {}, el("p", {}, "A step of every pixel against its gradient makes the class likelier: that is how adversarial pictures are made. The same numbers, one layer farther, are what training changes weights by."), el("button", { id: "step", onclick: step }, "Take such a small step"))));
 
   // Every pixel moves by a few levels of 255 in the direction that makes the class likelier.
   function step() {
-    const { state, gradient, pixels, model } = app, { mean, std } = model.preprocessing;
+    const { state, gradient, pixels } = app, { mean, std } = model.preprocessing;
     state.label = gradient.label;
     for (let i = 0; i < width * height; i++) {
       state.pixels.set(i, [0, 1, 2].map((c) => {

@@ -5,7 +5,7 @@ import { attention_distances } from "./maps.js";
 
 export function distance(app) {
   const { size, state } = app, { L, H, width, height, P, N, columns } = size;
-  const { node, body } = card("distance", "How far each head looks", "From layer 0 on, some heads look across the whole picture while others stay close by: no depth is needed to see far.", "explain/attention_distance.py");
+  const { node, body } = card("distance", "How far each head looks", "A convolution's reach grows with depth. A head is free from layer 0 on: here is how far each one looks in this picture.", "explain/attention_distance.py");
   const figure = el("figure"), caption = el("figcaption", { class: "note" });
   clear(body, figure, caption);
   let uniform = 0;
@@ -22,6 +22,7 @@ export function distance(app) {
       ticks.map((v) => [svg("line", { x1: left, x2: w, y1: y(v), y2: y(v), class: "rule" }), svg("text", { x: left - 8, y: y(v) + 4, "text-anchor": "end" }, String(v))]),
       svg("line", { x1: left, x2: w, y1: y(uniform), y2: y(uniform), class: "rule dashed" }), svg("text", { x: w - 4, y: y(uniform) - 6, "text-anchor": "end" }, "looking everywhere alike"),
       far.map((_, l) => svg("text", { x: x(l), y: h - 8, "text-anchor": "middle" }, String(l))), dots));
-    caption.textContent = state.head === "mean" ? "Pixels (up) in each layer (across), among patches." : `Pixels (up) in each layer (across), among patches. Head ${state.head} of layer ${state.layer}: ${far[state.layer][state.head].toFixed(1)} pixels.`;
+    const first_layer = far[0].map((v) => v.toFixed(1)).sort((a, b) => a - b);
+    caption.textContent = `Layer 0: ${first_layer[0]} to ${first_layer.at(-1)} pixels; looking everywhere alike: ${uniform.toFixed(1)}. ` + (state.head === "mean" ? "Pixels (up) in each layer (across), among patches." : `Pixels (up) in each layer (across), among patches. Head ${state.head} of layer ${state.layer}: ${far[state.layer][state.head].toFixed(1)} pixels.`);
   } };
 }

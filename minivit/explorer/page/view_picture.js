@@ -105,13 +105,14 @@ function shown_map(app) {
   return { map: null, text: `${size.N} patches of ${size.P} × ${size.P} pixels. Choose one: it becomes the token that asks.` };
 }
 
-// The picture under a lamp: as bright at each place as the map says.
+// The picture under a lamp: in full colour where the map says much, grey and dim where it says little.
 function lit(colours, map, { width, height, P, columns }) {
   if (!map) return colours;
   const max = largest(map.values), out = colours.slice();
   for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
     const at = map.values[map.per_patch ? Math.floor(y / P) * columns + Math.floor(x / P) : y * width + x] / max;
-    for (let c = 0; c < 3; c++) out[3 * (y * width + x) + c] *= 0.14 + 0.86 * at;
+    const i = 3 * (y * width + x), grey = (out[i] + out[i + 1] + out[i + 2]) / 3;
+    for (let c = 0; c < 3; c++) out[i + c] = Math.min(1, at * (0.12 + out[i + c]) + (1 - at) * 0.42 * grey);
   }
   return out;
 }

@@ -15,10 +15,10 @@ export function positions(app) {
 
   return { node, draw() {
     if (!table) return clear(body, el("p", {}, "This model has no positions."));
-    const n = Math.max(0, state.token - first), row = cosines.subarray(n * N, (n + 1) * N);
+    const of_cls = state.token < first, n = Math.max(0, state.token - first), row = cosines.subarray(n * N, (n + 1) * N);
     paint(tile, row, columns, { signed: true, max: 1 });
     tile.setAttribute("aria-label", `Cosine similarity of place ${n} with all places`);
-    caption.textContent = `Cosine of place ${n} with each place: orange is alike, blue is opposite.`;
+    caption.textContent = (of_cls ? "[CLS] has no place in the picture; place 0 is shown. " : "") + `Cosine of place ${n} with each place: orange is alike, blue is opposite.`;
     const all = new Float32Array(N * N);
     for (let a = 0; a < N; a++) for (let b = 0; b < N; b++)
       all[(Math.floor(a / columns) * rows + Math.floor(b / columns)) * N + (a % columns) * columns + b % columns] = cosines[a * N + b];

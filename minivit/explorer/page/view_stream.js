@@ -44,7 +44,7 @@ export function lens(app) {
     const depths = lens_probabilities(app, app.trace), last = depths.at(-1);
     const classes = K <= 12 ? [...last.keys()] : [...last.keys()].sort((a, b) => Math.max(...depths.map((p) => p[b])) - Math.max(...depths.map((p) => p[a]))).slice(0, 10);
     clear(table, el("caption", { class: "unseen" }, "Probability of each class after each layer"),
-      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "after"), depths.map((_, i) => el("th", { scope: "col", class: i - 1 === state.layer ? "here" : "" }, i ? `layer ${i - 1}` : "start")))),
+      el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "first" }, "after"), depths.map((_, i) => el("th", { scope: "col", class: i - 1 === state.layer ? "here" : "" }, i ? `layer ${i - 1}` : "start")))),
       el("tbody", {}, classes.map((k) => el("tr", {}, el("th", { scope: "row" }, app.labels[k]), depths.map((p) => {
         const best = k === p.indexOf(Math.max(...p)), shade = weight_colour(p[k]), light = shade[0] * 0.3 + shade[1] * 0.6 + shade[2] * 0.1 > 128;
         return el("td", { class: best ? "best" : "", style: `background:${css(shade)};color:${light ? "#1d1b26" : "#fff"}` }, percent(p[k], 0));
