@@ -23,7 +23,7 @@ test-code: .venv/.test  ## the tests alone
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope tests
 
 test-notebooks: .venv/.test  ## every notebook run again, its outputs compared with the stored ones
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m minivit.blas_kernel \
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m minivit.engine.blas_kernel \
 	    $(BIN)/python -m pytest -q -n 2 --dist loadscope --nbval --nbval-current-env \
 	    --nbval-sanitize-with notebooks/nbval_sanitize.cfg notebooks
 
@@ -34,10 +34,10 @@ faults: .venv/.test  ## plant one fault after another in a copy of the source: t
 	$(BIN)/python -m tests.faults
 
 notebooks: .venv/.test  ## open the notebooks in JupyterLab
-	$(BIN)/python -m minivit.blas_kernel $(BIN)/jupyter lab notebooks
+	$(BIN)/python -m minivit.engine.blas_kernel $(BIN)/jupyter lab notebooks
 
 run-notebooks: .venv/.test  ## run all notebooks again and store their outputs
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m minivit.blas_kernel $(BIN)/python notebooks/run.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m minivit.engine.blas_kernel $(BIN)/python notebooks/run.py
 	$(BIN)/python notebooks/make_pictures.py
 
 parity: .venv-parity/.done  ## live against torch, timm, torchvision, transformers and flax, at full B/16 size
@@ -46,7 +46,7 @@ parity: .venv-parity/.done  ## live against torch, timm, torchvision, transforme
 parity-env: .venv-parity/.done
 
 kernels: .venv-kernels/.done  ## the GPU's kernels without a GPU: CuPy's source run on the processor, and compiled by NVRTC
-	OPENBLAS_NUM_THREADS=1 $(KERNELS)/python -m pytest -q -n 2 -m "kernels or not gpu" tests/kernels tests/test_with_cupy.py
+	OPENBLAS_NUM_THREADS=1 $(KERNELS)/python -m pytest -q -n 2 -m "kernels or not gpu" tests/kernels tests/engine/test_with_cupy.py
 
 kernels-env: .venv-kernels/.done
 

@@ -22,7 +22,7 @@ LINEAR, PAIRS = "products of the linear maps", "products of attention"
 OTHER, REST = "other arithmetic: biases, residuals, scales", "copies, new arrays, Python"
 PARTS = {"softmax": "softmax", "gelu": "GELU", "erf": "GELU", "layer_norm": "LayerNorm", "optimiser": "AdamW"}
 ORDER = (LINEAR, PAIRS, "softmax", "GELU", "LayerNorm", "AdamW", OTHER, REST)
-PASSED_ON = ("numpy", "minivit.blocks", "minivit.parallel", "minivit.trees")
+PASSED_ON = ("numpy", "minivit.engine.tiles", "minivit.engine.threads", "minivit.trees")
 
 seconds_of = Counter()
 

@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 import minivit
-from minivit import blocks, gelu, layer_norm, softmax
-from minivit.backend import cupy, to_device
+from minivit import gelu, layer_norm, softmax
 from minivit.commands.info import gpu_lines
+from minivit.engine import tiles
+from minivit.engine.devices import cupy, to_device
 from minivit.training.augmentation import smooth
 from minivit.training.data import LabelledImages
 from minivit.training.loop import train
@@ -139,7 +140,7 @@ def print_chains(model, options):
 
 def one_kernel_a_call():
     """Inside this context, a chain is one kernel a NumPy call."""
-    return patch.object(blocks, "fused", lambda function, *arrays: function(*arrays))
+    return patch.object(tiles, "fused", lambda function, *arrays: function(*arrays))
 
 
 def in_turns(mine, theirs, options, around_theirs=nullcontext):

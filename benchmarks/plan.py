@@ -2,9 +2,9 @@
 
 from minivit.benchmarking.cases import FORWARD, PACKAGED, TRAINING, Case
 from minivit.benchmarking.process import Contender
-from minivit.blas_kernel import VARIABLE
 from minivit.checkpoints.loading import load
 from minivit.config import VARIANTS, as_config
+from minivit.engine.blas_kernel import VARIABLE
 
 SIDES = (224, 384, 512, 768, 1024)
 

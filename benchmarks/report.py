@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from minivit.atomic import replacing
 from minivit.benchmarking.summary import in_words, ratio
+from minivit.checkpoints.atomic import replacing
 
 from .breakdown import ORDER as PARTS_IN_ORDER
 from .tables import filled, names, samples, spread, table, turns

@@ -12,16 +12,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from minivit import blas_kernel
+from minivit.engine import blas_kernel
 
 blas_kernel.choose()                                                    # before NumPy is imported, as the command line
 
-from minivit.atomic import replacing  # noqa: E402
 from minivit.benchmarking.cases import weights_file  # noqa: E402
 from minivit.benchmarking.kernel_rates import kernel_rates  # noqa: E402
 from minivit.benchmarking.machine import blas, cores, machine  # noqa: E402
 from minivit.benchmarking.process import NotMeasured, environment  # noqa: E402
 from minivit.benchmarking.turns import measure  # noqa: E402
+from minivit.checkpoints.atomic import replacing  # noqa: E402
 
 from . import onnx_files, plan, report  # noqa: E402
 from .startup import start_up  # noqa: E402

@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from . import linear, softmax
-from .backend import device_of
-from .parallel import share
+from .engine.devices import device_of
+from .engine.threads import share
 
 ALL = slice(None)
 SCORES_PER_BLOCK = {"cpu": 1 << 20, "cuda": 1 << 28}                 # float32: 4 MB, to stay in cache; 1 GB

@@ -13,8 +13,8 @@ import math
 
 import numpy as np
 
-from .blocks import in_blocks
-from .erf import erf
+from .engine.erf import erf
+from .engine.tiles import in_blocks
 
 SQRT_HALF = math.sqrt(0.5)
 NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)

@@ -8,7 +8,7 @@ the head (ViT paper equations 2-4).
 
 import numpy as np
 
-from .blocks import in_blocks
+from .engine.tiles import in_blocks
 
 
 def forward(x, params, eps=1e-6):

@@ -5,7 +5,7 @@
 Weights are stored (in, out), so that the code reads as the equation does; PyTorch stores (out, in).
 """
 
-from .parallel import product
+from .engine.threads import product
 
 
 def forward(x, params):

@@ -7,7 +7,7 @@ t is one-hot for a class, or any distribution over the classes (label smoothing,
 
 import numpy as np
 
-from .backend import check_same_device
+from .engine.devices import check_same_device
 
 
 def forward(logits, labels):

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from . import loss, parallel, vit
-from .backend import check_same_device, device_of, enough_memory, to_device
+from . import loss, vit
 from .config import parameter_count, variant_name
-from .image import Preprocessing, prepare
+from .engine import threads
+from .engine.devices import check_same_device, device_of, enough_memory, to_device
+from .images.preparation import Preprocessing, prepare
 from .trees import tree_map
 
 
@@ -36,16 +37,16 @@ class VisionTransformer:
         """Logits (B, K) of prepared images x (B, H, W, 3); nothing is kept for a backward pass."""
         x = self._checked(x)
         with enough_memory(_named(x)):
-            parts = parallel.each(lambda run: vit.forward(x[run], self.params, self.config, keep=False)[0],
-                                  parallel.split(x))
+            parts = threads.each(lambda run: vit.forward(x[run], self.params, self.config, keep=False)[0],
+                                  threads.split(x))
             return _joined(parts)
 
     def forward(self, x):
         """Logits (B, K) of prepared images x (B, H, W, 3), and the cache that `backward` needs."""
         x = self._checked(x)
-        runs = parallel.split(x)
+        runs = threads.split(x)
         with enough_memory(_named(x)):
-            logits, caches = zip(*parallel.each(lambda run: vit.forward(x[run], self.params, self.config), runs))
+            logits, caches = zip(*threads.each(lambda run: vit.forward(x[run], self.params, self.config), runs))
             return _joined(logits), list(zip(runs, caches))
 
     def backward(self, dlogits, cache):
@@ -60,7 +61,7 @@ class VisionTransformer:
                 dx[run], grads = vit.backward(dlogits[run], run_cache)
                 return grads
 
-            return dx, parallel.total(of_run, cache)[0]
+            return dx, threads.total(of_run, cache)[0]
 
     def loss_and_gradients(self, x, labels):
         """Mean cross-entropy in nats of images x (B, H, W, 3), and its gradients, nested like params.
@@ -79,7 +80,7 @@ class VisionTransformer:
             return {"loss": share * value, "grads": grads}
 
         with enough_memory(_named(x)):
-            result, blocks = parallel.total(of_run, parallel.split(x))
+            result, blocks = threads.total(of_run, threads.split(x))
             return result["loss"], {**result["grads"], "blocks": vit.in_order(blocks)}
 
     def to(self, device):

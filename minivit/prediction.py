@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from . import loss, softmax
-from .backend import to_device
-from .image import is_batch
+from .engine.devices import to_device
+from .images.preparation import is_batch
 from .tracing import trace
 
 
@@ -88,7 +88,7 @@ class Prediction:
 
     def show(self):
         """A matplotlib figure: the image, its patches, the attention from [CLS], the five likeliest classes."""
-        from .explain.figures import prediction_figure
+        from .explain.answers.prediction_figure import prediction_figure
         return prediction_figure(self)
 
     def __len__(self):

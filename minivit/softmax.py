@@ -7,7 +7,7 @@ Subtracting the maximum changes nothing in exact arithmetic and keeps exp from o
 
 import numpy as np
 
-from .blocks import in_blocks
+from .engine.tiles import in_blocks
 
 
 def forward(scores, out=None):

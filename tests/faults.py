@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 CHECKS = ("linear", "layer_norm", "softmax", "erf", "gelu", "patch_embedding", "cls_token", "position_embedding",
-          "attention", "mlp", "layer", "head", "loss", "config", "tracing", "parallel", "model", "gradient_checking",
+          "attention", "mlp", "layer", "head", "loss", "config", "tracing", "threads", "model", "gradient_checking",
           "pytorch_reference", "vit", "kernels", "muon", "patch_dropout", "stochastic_depth", "network", "rand_augment",
           "heap")
 
@@ -96,7 +96,7 @@ FAULTS = [
     Fault("slope of GELU is Φ alone", "gelu", "slope += distribution ", "slope[...] = distribution "),
     Fault("cubic term of the tanh form rounded", "gelu", "TANH_CUBIC = 0.044715", "TANH_CUBIC = 0.0447"),
     Fault("slope of the tanh form lacks the 3", "gelu", "3 * TANH_CUBIC", "TANH_CUBIC"),
-    Fault("one digit of erf's coefficients", "erf", "1.13864154151050156e2", "1.13864154151150156e2"),
+    Fault("one digit of erf's coefficients", "engine/erf", "1.13864154151050156e2", "1.13864154151150156e2"),
     # MLP
     Fault("backward skips GELU", "mlp", "gelu.backward(dhidden, gelu_cache, out=dhidden)", "dhidden"),
     Fault("the form of GELU is not passed on", "mlp", "gelu.forward(expanded, form, keep,",
@@ -138,16 +138,16 @@ FAULTS = [
           "config.num_heads, 1e-5,", "pytorch_reference"),
     Fault("the model's default eps is 1e-5", "config", "layer_norm_eps: float = 1e-6", "layer_norm_eps: float = 1e-5",
           "pytorch_reference"),
-    Fault("gradients of the first thread's images only", "parallel",
+    Fault("gradients of the first thread's images only", "engine/threads",
           "enumerate(summands[1:], start=1)", "enumerate(summands[1:1], start=1)"),
-    Fault("gradients of each thread's last images only", "parallel",
+    Fault("gradients of each thread's last images only", "engine/threads",
           "own[key] = _added(own[key], part) if key in own else part", "own[key] = part"),
-    Fault("the thread that is done first comes first in the sum", "parallel",
+    Fault("the thread that is done first comes first in the sum", "engine/threads",
           "summands.pop(i) for i in range(len(shares))", "summands.pop(i) for i in list(summands)"),
-    Fault("columns of a product left out", "parallel", "out=y[:, part]", "out=y[:, :part.stop - part.start]"),
-    Fault("heaps keep all that is free", "heap", "SLACK = 1 << 20", "SLACK = 1 << 30"),
-    Fault("heaps keep nothing", "heap", "KEPT = 32 << 20", "KEPT = 32 << 10"),
-    Fault("the user's own limits are overruled", "heap", "if sys.platform != \"linux\" or users or",
+    Fault("columns of a product left out", "engine/threads", "out=y[:, part]", "out=y[:, :part.stop - part.start]"),
+    Fault("heaps keep all that is free", "engine/heap", "SLACK = 1 << 20", "SLACK = 1 << 30"),
+    Fault("heaps keep nothing", "engine/heap", "KEPT = 32 << 20", "KEPT = 32 << 10"),
+    Fault("the user's own limits are overruled", "engine/heap", "if sys.platform != \"linux\" or users or",
           "if sys.platform != \"linux\" or"),
     Fault("the trace reads out before the final norm", "tracing", 'representation = steps["norm"][:, 0]',
           "representation = z[:, 0]"),
@@ -192,25 +192,33 @@ FAULTS = [
           "picture = _FUNCTIONS[place](picture,", "picture = _FUNCTIONS[place](Image.fromarray(images[i]),",
           "rand_augment"),
     # GPU kernels
-    Fault("numbers of a kernel's source are doubles", "recording", 'f"T({float(x)!r})"', 'f"{float(x)!r}"', "kernels"),
-    Fault("a kernel's mean is a sum", "kernel_source", ' / _type_reduce(_in_ind.size() / _out_ind.size())"', '"',
+    Fault("numbers of a kernel's source are doubles", "engine/gpu/recording",
+          'f"T({float(x)!r})"', 'f"{float(x)!r}"', "kernels"),
+    Fault("a kernel's mean is a sum", "engine/gpu/kernel_source",
+          ' / _type_reduce(_in_ind.size() / _out_ind.size())"', '"',
           "kernels"),
-    Fault("kernels are made anew for every call", "kernels", "if key not in _programs:", "if True:", "kernels"),
-    Fault("a float32 kernel serves float64", "kernels", "return given.dtype, *[", "return None, *[", "kernels"),
-    Fault("an array is read after it is overwritten", "kernels", "del self.places[self.initial[place]]", "pass",
+    Fault("kernels are made anew for every call", "engine/gpu/kernels",
+          "if key not in _programs:", "if True:", "kernels"),
+    Fault("a float32 kernel serves float64", "engine/gpu/kernels",
+          "return given.dtype, *[", "return None, *[", "kernels"),
+    Fault("an array is read after it is overwritten", "engine/gpu/kernels",
+          "del self.places[self.initial[place]]", "pass",
           "kernels"),
-    Fault("wide arrays are written before narrow ones", "kernels", "key=math.prod)", "key=math.prod, reverse=True)",
+    Fault("wide arrays are written before narrow ones", "engine/gpu/kernels",
+          "key=math.prod)", "key=math.prod, reverse=True)",
           "kernels"),
-    Fault("defaults are compiled in", "kernels", "any(default is not None", "any(False", "kernels"),
-    Fault("a branch on a value is taken", "recording",
+    Fault("defaults are compiled in", "engine/gpu/kernels", "any(default is not None", "any(False", "kernels"),
+    Fault("a branch on a value is taken", "engine/gpu/recording",
           'raise TypeError("a kernel cannot be asked for a number while it is made")', "return True", "kernels"),
-    Fault("an array that stands twice is two", "kernels", "if first < place}", "if first < 0}", "kernels"),
-    Fault("comparisons are numbers", "recording", '"bool" if name == "less_equal" else "T"', '"T"', "kernels"),
+    Fault("an array that stands twice is two", "engine/gpu/kernels", "if first < place}", "if first < 0}", "kernels"),
+    Fault("comparisons are numbers", "engine/gpu/recording",
+          '"bool" if name == "less_equal" else "T"', '"T"', "kernels"),
     # counting and checking
     Fault("final norm not counted", "config", "+ 2 * D + head", "+ head"),
     Fault("q kᵀ counted, A v not", "config", "+ 2 * T * T * D", "+ T * T * D"),
-    Fault("the gradient check always says yes", "gradient_checking", "bool(error <= tolerance)", "True"),
-    Fault("the gradient check's upstream gradient is ones", "gradient_checking", "dy = rng.standard_normal(y.shape)",
+    Fault("the gradient check always says yes", "checking/gradient_checking", "bool(error <= tolerance)", "True"),
+    Fault("the gradient check's upstream gradient is ones", "checking/gradient_checking",
+          "dy = rng.standard_normal(y.shape)",
           "dy = np.ones(y.shape)", "softmax"),
 ]
 
@@ -250,7 +258,7 @@ def copy_to(folder):
 
 def run_checks(folder, names):
     """The first test that fails in these test files of the copy, or None. Raises RuntimeError where none can run."""
-    files = [str(Path("tests") / f"test_{name}.py") for name in names]
+    files = [str(path.relative_to(folder)) for name in names for path in (folder / "tests").rglob(f"test_{name}.py")]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1",
                                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run([sys.executable, "-c", RUNNER, str(folder), *files], cwd=folder, env=environment,
@@ -273,7 +281,7 @@ def judge(fault):
         first = []
         if fault is not UNCHANGED:
             (folder / "minivit" / f"{fault.module}.py").write_text(planted(fault, source_of(fault)), encoding="utf-8")
-            first = [fault.check or fault.module]
+            first = [fault.check or fault.module.split("/")[-1]]
         caught = first and run_checks(folder, first)
         caught = caught or run_checks(folder, [name for name in CHECKS if name not in first])
     return caught, time.monotonic() - start

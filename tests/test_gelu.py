@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from section_contract import SectionContract
 
-from minivit import blocks, gelu
+from minivit import gelu
+from minivit.engine import tiles
 
 # torch.nn.functional.gelu(torch.tensor(x, dtype=torch.float64), approximate=...) of PyTorch 2.13
 PYTORCH = {"erf": {-3.0: -0.00404969409489031, -0.7: -0.1693745565561511, 0.3: 0.1853734266566858,
@@ -76,6 +77,6 @@ def test_without_a_cache_the_numbers_are_the_same(form, rng):
 def test_blocks_of_rows_change_nothing(form, rng, monkeypatch):
     x = rng.standard_normal((2, 7, 5))
     whole, slope_whole = gelu.forward(x, form)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 3 * 5 * 8)
+    monkeypatch.setattr(tiles, "BLOCK_BYTES", 3 * 5 * 8)
     y, slope = gelu.forward(x, form)
     assert np.array_equal(y, whole) and np.array_equal(slope, slope_whole)

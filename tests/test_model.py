@@ -5,7 +5,8 @@ import pytest
 from peaked import SMALL, copied, images, peaked_model, relative_error
 
 import minivit
-from minivit import loss, parallel, vit
+from minivit import loss, vit
+from minivit.engine import threads
 from minivit.trees import flatten
 
 
@@ -15,16 +16,16 @@ def test_calling_equals_forward():
     assert logits.shape == (3, 7) and relative_error(vit_model(x), logits) <= 1e-14
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_images_on_several_threads_give_the_same(threads, monkeypatch):
+@pytest.mark.parametrize("available", [1, 2, 5])
+def test_images_on_several_threads_give_the_same(available, monkeypatch):
     vit_model, x = peaked_model(), images(B=5)
     expected, cache = vit.forward(x, vit_model.params, SMALL)
     dlogits = np.random.default_rng(0).standard_normal(expected.shape)
     dx_expected, expected_grads = vit.backward(dlogits, cache)
-    monkeypatch.setattr(parallel, "thread_count", lambda: threads)
-    monkeypatch.setattr(parallel, "IMAGES_PER_RUN", 2)
+    monkeypatch.setattr(threads, "thread_count", lambda: available)
+    monkeypatch.setattr(threads, "IMAGES_PER_RUN", 2)
     logits, cache = vit_model.forward(x)
-    assert len(cache) == {1: 3, 2: 4, 5: 5}[threads]
+    assert len(cache) == {1: 3, 2: 4, 5: 5}[available]
     dx, grads = vit_model.backward(dlogits, cache)
     assert relative_error(vit_model(x), expected) <= 1e-14 and relative_error(logits, expected) <= 1e-14
     assert relative_error(dx, dx_expected) <= 1e-13

@@ -8,7 +8,7 @@ import numpy as np
 from ..checkpoints.loading import load
 from ..checkpoints.native import save
 from ..config import ViTConfig
-from ..initialisation import init
+from ..training.initial_weights import init
 from ..trees import flatten
 
 FORWARD, TRAINING = "forward", "training step"

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 
-from ..blas_kernel import AVX512_KERNEL, VARIABLE, worthwhile
+from ..engine.blas_kernel import AVX512_KERNEL, VARIABLE, worthwhile
 
 MEASURE = """
 import json, statistics, sys, time

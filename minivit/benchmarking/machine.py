@@ -51,7 +51,7 @@ def cores_apart():
 
 def blas():
     """NumPy's BLAS in this process: {"name", "version", "kernel", "threads"}, as far as it is known."""
-    from ..blas_threads import blas as libraries
+    from ..engine.blas_threads import blas as libraries
     found = libraries().info()
     if not found:
         return {"name": "unknown", "version": "", "kernel": None, "threads": 1}

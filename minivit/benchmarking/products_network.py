@@ -1,6 +1,6 @@
 """The matrix products alone, for worker.py: what a NumPy network would cost if all else were free.
 
-The same shapes, the same weights, spread over the same threads in the same way (parallel.py): runs of images, or of one
+The same shapes, the same weights, spread over the same threads in the same way (threads.py): runs of images, or of one
 image the columns of a product and the heads of attention. Results go into arrays that are there already. A training
 step has two more products for each of the forward pass.
 """
@@ -9,9 +9,9 @@ import threading
 
 import numpy as np
 
-from .. import parallel
 from ..attention import work_of
 from ..checkpoints.loading import load
+from ..engine import threads
 from ..vit import asking_tokens
 
 
@@ -30,11 +30,11 @@ class Network:
 
     def forward(self, x, labels):
         """All products of a forward pass. Returns nothing worth comparing."""
-        parallel.each(lambda run: self._products(len(x[run]), training=False), parallel.split(x))
+        threads.each(lambda run: self._products(len(x[run]), training=False), threads.split(x))
 
     def training_step(self, x, labels):
         """All products of a forward and a backward pass."""
-        parallel.each(lambda run: self._products(len(x[run]), training=True), parallel.split(x))
+        threads.each(lambda run: self._products(len(x[run]), training=True), threads.split(x))
 
     def _products(self, B, training):
         c = self.config
@@ -65,9 +65,9 @@ class Network:
             np.matmul(attention[:, h], key[:, h], out=query[:, h])                         # dq = dS k
             np.matmul(attention[:, h].swapaxes(-1, -2), query[:, h], out=key[:, h])        # dk = dSᵀ q
 
-        parallel.share(forward, H, qkv, work_of(query, key))
+        threads.share(forward, H, qkv, work_of(query, key))
         if training:
-            parallel.share(backward, H, qkv, work_of(query, key))
+            threads.share(backward, H, qkv, work_of(query, key))
 
     def _linear(self, rows, params, training):
         weight = params["weight"]
@@ -87,6 +87,6 @@ class Network:
 
 
 def _product(a, b, out):
-    """a @ b, its columns shared as `parallel.product` shares them."""
-    parallel.share(lambda part: np.matmul(a, b[:, part], out=out[:, part]), b.shape[1], b,
-                   len(a) * b.size // parallel.PRODUCTS_A_NUMBER)
+    """a @ b, its columns shared as `threads.product` shares them."""
+    threads.share(lambda part: np.matmul(a, b[:, part], out=out[:, part]), b.shape[1], b,
+                   len(a) * b.size // threads.PRODUCTS_A_NUMBER)

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from ..image import Preprocessing
+from ..images.preparation import Preprocessing
 from .naming import NORMS, PYTORCH_PARTS, expand
 
 NAME = "Google"

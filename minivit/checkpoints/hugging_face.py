@@ -7,7 +7,7 @@ config.json says otherwise; q, k and v are three linear maps.
 import re
 
 from ..errors import CheckpointError
-from ..image import Preprocessing
+from ..images.preparation import Preprocessing
 from .naming import expand
 from .pytorch_layout import file_shape, patch_size, to_ours  # noqa: F401 - part of a format's interface
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import position_resampling
 from ..config import VARIANTS, ViTConfig
 from ..errors import CheckpointError
 from ..model import VisionTransformer, as_dtype
@@ -17,6 +16,7 @@ from . import (
     hugging_face,
     native,
     npz_file,
+    position_resampling,
     safetensors_file,
     timm,
     torch_file,

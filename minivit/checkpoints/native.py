@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from safetensors.numpy import save_file
 
-from ..atomic import replacing
 from ..errors import CheckpointError
-from ..image import Preprocessing
+from ..images.preparation import Preprocessing
+from .atomic import replacing
 from .timm import (  # noqa: F401 - a format's interface, which is timm's but for the settings
     BEFORE_HEAD,
     IGNORED,

@@ -6,10 +6,10 @@ Under average pooling the final norm comes after the pooling and is called fc_no
 
 import numpy as np
 
-from ..backend import to_device
+from ..engine.devices import to_device
 from ..errors import CheckpointError
 from ..head import norm_name
-from ..image import FILTERS, Preprocessing
+from ..images.preparation import FILTERS, Preprocessing
 from ..trees import flatten
 from .naming import BARE, expand
 

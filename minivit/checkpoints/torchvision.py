@@ -2,7 +2,7 @@
 files mlp.linear_1 and mlp.linear_2.
 """
 
-from ..image import Preprocessing
+from ..images.preparation import Preprocessing
 from .naming import expand
 from .pytorch_layout import file_shape, patch_size, to_ours  # noqa: F401 - part of a format's interface
 

@@ -31,9 +31,9 @@ def run(options):
     import tempfile
     from pathlib import Path
 
-    from ..atomic import replacing
     from ..benchmarking import side_by_side
     from ..benchmarking.machine import blas, cores, machine
+    from ..checkpoints.atomic import replacing
     if options.json and not Path(options.json).parent.is_dir():
         raise FileNotFoundError(f"cannot write {options.json}: there is no folder {Path(options.json).parent}")
     available = len(cores())

@@ -27,7 +27,7 @@ def add_to(commands):
 
 def run(options):
     """Print the table. Returns 1 where the two disagree."""
-    from ..comparison import compare
+    from ..checking.comparison import compare
     comparison = compare(options.model, options.reference, options.image, options.gradients)
     print(comparison)
     return 0 if comparison.agrees else 1

@@ -44,7 +44,7 @@ def run(options):
     if options.json:
         import json
 
-        from ..atomic import replacing
+        from ..checkpoints.atomic import replacing
         with replacing(options.json) as temporary:
             temporary.write_text(json.dumps(figures, indent=2) + "\n")
 

@@ -31,7 +31,7 @@ def run(options):
     matplotlib.use("Agg")                                               # a file is wanted, never a window
 
     from .. import prediction
-    from ..explain.figures import MOST_IMAGES
+    from ..explain.answers.prediction_figure import MOST_IMAGES
     from ..samples import CAT
     images = [CAT] * options.sample + options.images
     if not images:
@@ -47,7 +47,7 @@ def run(options):
 
 def write(figure, path, file_format):
     """Write a matplotlib figure atomically: half a picture is never left behind."""
-    from ..atomic import replacing
+    from ..checkpoints.atomic import replacing
     with replacing(path) as temporary, open(temporary, "wb") as file:
         figure.savefig(file, format=file_format)
 

@@ -43,7 +43,7 @@ def blas_lines(seconds=0.25):
 
     seconds: of measuring a kernel.
     """
-    from ..blas_threads import blas
+    from ..engine.blas_threads import blas
     libraries = blas().info()
     if not libraries:
         return ["a library that threadpoolctl does not know"]
@@ -72,11 +72,11 @@ def _rates_line(rates, in_use, own):
 
 def _kernel_advice(in_use, own):
     """What OPENBLAS_CORETYPE does for this processor, given the kernel in use here and OpenBLAS's own choice."""
-    from ..blas_kernel import AVX512_KERNEL, VARIABLE, worthwhile
+    from ..engine.blas_kernel import AVX512_KERNEL, VARIABLE, worthwhile
     if worthwhile() and own not in AVX512_KERNELS:
         return [f"left alone, OpenBLAS takes the {own} kernel, which leaves this processor's AVX-512 unused;",
                 "minivit's commands choose better themselves; a REPL or notebook does before it imports NumPy, with",
-                "import minivit.blas_kernel; minivit.blas_kernel.choose()",
+                "import minivit.engine.blas_kernel; minivit.engine.blas_kernel.choose()",
                 "and every program does that is started after",
                 f"export {VARIABLE}={AVX512_KERNEL}"]
     if in_use != own:
@@ -86,7 +86,7 @@ def _kernel_advice(in_use, own):
 
 def gpu_lines():
     """CuPy's version, the current GPU and what its driver supports, or why device "cuda" would not work."""
-    from ..backend import cupy
+    from ..engine.devices import cupy
     try:
         cupy = cupy()
     except RuntimeError as error:

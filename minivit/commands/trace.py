@@ -78,8 +78,8 @@ def write(steps, path):
     """The steps as an .npz file under their own names, written atomically."""
     import numpy as np
 
-    from ..atomic import replacing
-    from ..backend import to_device
+    from ..checkpoints.atomic import replacing
+    from ..engine.devices import to_device
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **{name: to_device(array, "cpu") for name, array in steps.items()})
 
@@ -102,7 +102,7 @@ def _model(options):
         return model, repr(model)
     if options.num_classes is not None:
         changes["num_classes"] = options.num_classes
-    from ..initialisation import init
+    from ..training.initial_weights import init
     model = init(options.variant, seed=options.seed or 0, **changes).to(options.device)
     return model, f"{model!r}\nThe weights are random: the shapes are the variant's, the numbers mean nothing."
 

@@ -94,7 +94,7 @@ def run(options):
 
     from ..checkpoints.loading import load
     from ..config import ViTConfig
-    from ..image import Preprocessing
+    from ..images.preparation import Preprocessing
     from ..training.data import read_labelled_images
     from ..training.loop import train
     config = ViTConfig(patch_size=options.patch_size, width=options.width, num_layers=options.layers,

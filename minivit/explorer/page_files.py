@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..atomic import replacing
+from ..checkpoints.atomic import replacing
 from ..samples import CAT
 from .weights import encode
 

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from ..backend import to_device
+from ..engine.devices import to_device
 from ..prediction import Prediction
 from .page_files import page_files
 

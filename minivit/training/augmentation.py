@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..image import normalise
+from ..images.preparation import normalise
 from .rand_augment import rand_augment
 
 

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from tqdm import tqdm
 
-from ..decoding import rgb, rgb_from_file
 from ..errors import ImageError
-from ..image import Preprocessing, fit
+from ..images.decoding import rgb, rgb_from_file
+from ..images.preparation import Preprocessing, fit
 from . import cifar_binary
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}

@@ -3,8 +3,8 @@
 import numpy as np
 
 from .. import loss
-from ..backend import to_device
-from ..image import normalise
+from ..engine.devices import to_device
+from ..images.preparation import normalise
 
 
 def evaluate(model, data, batch_size=500):

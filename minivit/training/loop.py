@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..backend import to_device
 from ..checkpoints.native import describe, save
-from ..initialisation import init
+from ..engine.devices import to_device
 from ..trees import tree_map
 from . import network
 from .augmentation import augmented
 from .evaluation import evaluate
+from .initial_weights import init
 from .optimiser import clip
 from .recipe import Recipe
 from .record import draw_curve, fingerprint, remove_leftovers, write_hashes, write_log

@@ -6,8 +6,9 @@ before the first layer, so that a GPU waits for nothing on the way.
 
 import numpy as np
 
-from .. import cls_token, head, loss, parallel, patch_embedding, position_embedding
-from ..backend import enough_memory, to_device
+from .. import cls_token, head, loss, patch_embedding, position_embedding
+from ..engine import threads
+from ..engine.devices import enough_memory, to_device
 from ..vit import asking_tokens, in_order, only
 from . import patch_dropout, stochastic_depth
 
@@ -36,7 +37,7 @@ def loss_and_gradients(model, x, targets, rng, dropped_patches=0.0, skipped_laye
         return {"loss": share * value, "grads": grads}
 
     with enough_memory(f"a training step with {len(x)} image(s)"):
-        result, blocks = parallel.total(of_run, parallel.split(x))
+        result, blocks = threads.total(of_run, threads.split(x))
         return result["loss"], {**result["grads"], "blocks": in_order(blocks)}, all_logits
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import parallel
-from ..blocks import in_blocks
-from ..kernels import fused
+from ..engine import threads
+from ..engine.gpu.kernels import fused
+from ..engine.tiles import in_blocks
 from ..trees import flatten, tree_map
 
 
@@ -70,7 +70,7 @@ class AdamW:
 def on_all_cores(function, arrays):
     """function(name) for each name of {name: array}, on the host a core for each; on a GPU one after another."""
     on_host = all(isinstance(a, np.ndarray) for a in arrays.values())
-    list((parallel.each if on_host else map)(function, list(arrays)))
+    list((threads.each if on_host else map)(function, list(arrays)))
 
 
 def decays(name):

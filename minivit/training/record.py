@@ -4,7 +4,7 @@ import csv
 import hashlib
 import shutil
 
-from ..atomic import replacing
+from ..checkpoints.atomic import replacing
 from ..errors import CheckpointError
 from ..trees import flatten
 

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ..backend import device_of, to_device
 from ..checkpoints.native import write_tensors
+from ..engine.devices import device_of, to_device
 from ..errors import CheckpointError
 from ..trees import flatten, tree_map
 from .muon import Muon

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit import blocks, gelu, layer_norm, softmax
-from minivit.backend import cupy as load_cupy
-from minivit.backend import device_of, to_device
+from minivit import gelu, layer_norm, softmax
+from minivit.engine import tiles
+from minivit.engine.devices import cupy as load_cupy
+from minivit.engine.devices import device_of, to_device
 from minivit.training import optimiser as optimiser_module
 from minivit.training.augmentation import smooth
 from minivit.training.optimiser import AdamW, clip
@@ -98,7 +99,7 @@ def chains(put, dtype):
 def test_every_fused_chain_equals_its_calls_one_by_one_and_numpy(monkeypatch, dtype, tolerance):
     exact = chains(lambda a: a.astype(np.float64), dtype)
     fused = chains(lambda a: to_device(a.copy(), "cuda"), dtype)
-    for module in (blocks, optimiser_module):
+    for module in (tiles, optimiser_module):
         monkeypatch.setattr(module, "fused", lambda function, *arrays: function(*arrays))
     one_by_one = chains(lambda a: to_device(a.copy(), "cuda"), dtype)
     for name, expected in exact.items():

@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 from cupy._core import _cub_reduction, _kernel
 from cupy.cuda import compiler
+from tests.test_device import BASE, assert_same, batch, models
 
-from minivit import backend, blocks, gelu, kernel_source
-from minivit import kernels as fusing
-from minivit.recording import OPERATIONS, Value
+from minivit import gelu
+from minivit.engine import devices, tiles
+from minivit.engine.gpu import kernel_source
+from minivit.engine.gpu import kernels as fusing
+from minivit.engine.gpu.recording import OPERATIONS, Value
 from minivit.training.optimiser import AdamW, clip
 from minivit.trees import flatten
 from tests.gpu.test_gpu import chains
 from tests.kernels import host_kernels
 from tests.strict_array import StrictArray, fake_cupy, on_device, on_host, watched
-from tests.test_device import BASE, assert_same, batch, models
 
 pytestmark = pytest.mark.kernels
 
@@ -34,7 +36,7 @@ def on_the_processor(monkeypatch):
     """The stand-in's arrays, with kernels that are CuPy's source, compiled for the processor."""
     module = fake_cupy()
     module.ElementwiseKernel, module.ReductionKernel = host_kernels.ElementwiseKernel, host_kernels.ReductionKernel
-    for user in (backend, kernel_source):                               # and not in sys.modules: CuPy imports itself
+    for user in (devices, kernel_source):                               # and not in sys.modules: CuPy imports itself
         monkeypatch.setattr(user, "cupy", lambda: module)
     monkeypatch.setattr(fusing, "is_cupys", lambda array: isinstance(array, StrictArray))
     monkeypatch.setattr(fusing, "_programs", {})
@@ -204,7 +206,7 @@ def test_a_number_in_double_would_be_seen():
     def double(x):
         x *= 0.5
 
-    blocks.in_blocks(double, on_device(np.ones((2, 3), np.float32)))
+    tiles.in_blocks(double, on_device(np.ones((2, 3), np.float32)))
     (source,) = [source for source in host_kernels.sources if "minivit_double" in source]
     assert not DOUBLE_ARITHMETIC.search(ptx(source, 90))
     assert DOUBLE_ARITHMETIC.search(ptx(source.replace("T(0.5)", "0.51"), 90))

@@ -9,8 +9,8 @@ from libraries import B16, LIBRARIES, TINY, hugging_face_vit, pixels, relative, 
 from peaked import peakedness, relative_error
 
 import minivit
-from minivit.comparison import GRADIENT
-from minivit.torch_tracing import torch_trace
+from minivit.checking.comparison import GRADIENT
+from minivit.checking.torch_tracing import torch_trace
 
 pytestmark = pytest.mark.parity
 
@@ -269,8 +269,8 @@ def test_resampling_equals_each_library(old, new, dtype, std):
     from timm.layers import resample_abs_pos_embed
     from torchvision.models.vision_transformer import interpolate_embeddings
     table = (std * np.random.default_rng(0).standard_normal((1, 1 + old[0] * old[1], 8))).astype(dtype)
-    ours = {way: minivit.position_resampling.resample(table, old, new, way)
-            for way in minivit.position_resampling.WAYS}
+    ours = {way: minivit.checkpoints.position_resampling.resample(table, old, new, way)
+            for way in minivit.checkpoints.position_resampling.WAYS}
     grid = table[0, 1:].reshape(*old, 8)
 
     zoomed = scipy.ndimage.zoom(grid, (new[0] / old[0], new[1] / old[1], 1), order=1)
@@ -278,7 +278,7 @@ def test_resampling_equals_each_library(old, new, dtype, std):
         assert np.abs(ours["google"][0, 1:] - zoomed.reshape(-1, 8)).max() <= allowed
 
     small = table * (0.1 / std)
-    ours["timm"] = minivit.position_resampling.resample(small, old, new, "timm")
+    ours["timm"] = minivit.checkpoints.position_resampling.resample(small, old, new, "timm")
     theirs = resample_abs_pos_embed(torch.tensor(small), new_size=list(new), old_size=list(old), num_prefix_tokens=1)
     assert np.abs(ours["timm"] - theirs.numpy()).max() <= 1e-6
 

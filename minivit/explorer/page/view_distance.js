@@ -5,7 +5,7 @@ import { attention_distances } from "./maps.js";
 
 export function distance(app) {
   const { size, state } = app, { L, H, width, height, P, N, columns } = size;
-  const { node, body } = card("distance", "How far each head looks", "A convolution's reach grows with depth. A head is free from layer 0 on: here is how far each one looks in this picture.", "explain/attention_distance.py");
+  const { node, body } = card("distance", "How far each head looks", "A convolution's reach grows with depth. A head is free from layer 0 on: here is how far each one looks in this picture.", "explain/attention/distance.py");
   const figure = el("figure"), caption = el("figcaption", { class: "note" });
   clear(body, figure, caption);
   let uniform = 0;

@@ -37,7 +37,7 @@ export function stream(app) {
 
 export function lens(app) {
   const { size, state } = app, { L, K } = size;
-  const { node, body } = card("lens", "Logit lens: the answer, layer by layer", "The stream has the same width everywhere, so the last layer's norm and head can read it after any layer. Watch when the answer appears.", "explain/logit_lens.py");
+  const { node, body } = card("lens", "Logit lens: the answer, layer by layer", "The stream has the same width everywhere, so the last layer's norm and head can read it after any layer. Watch when the answer appears.", "explain/layers/logit_lens.py");
   const table = el("table", { class: "lens" });
   clear(body, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Logit lens" }, table));
   return { node, draw() {

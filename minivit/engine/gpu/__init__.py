@@ -1,0 +1,1 @@
+"""Kernels of a GPU, each made from a function of several NumPy calls: `fused.py`."""

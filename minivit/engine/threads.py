@@ -1,0 +1,157 @@
+"""All cores busy, by threads that each have a one-thread BLAS of their own.
+
+Images do not meet inside the network, so a batch is cut into runs of images, and one thread takes a run through all
+steps, the elementwise ones too, which BLAS alone would leave to one core. Where there is but one image, its steps are
+shared instead: columns of a product, rows of an elementwise step, heads of attention. Results differ by rounding only.
+"""
+
+import itertools
+import operator
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+
+from ..trees import tree_map
+from . import heap
+from .blas_threads import one_thread_blas, thread_count
+
+IMAGES_PER_RUN = 16
+SMALLEST_SHARED = 1 << 17                            # numbers to work on, each a nanosecond or two
+PRODUCTS_A_NUMBER = 128                              # multiply-adds that BLAS does in that time
+
+
+def split(x):
+    """Slices that cut the batch x into runs of at most IMAGES_PER_RUN images, as many for each thread; one on a GPU."""
+    if not isinstance(x, np.ndarray):
+        return [slice(0, len(x))]
+    threads = thread_count()
+    return _slices(len(x), min(len(x), threads * -(-len(x) // (threads * IMAGES_PER_RUN))))
+
+
+def each(function, items):
+    """[function(item) for item in items], on as many threads as BLAS would use, in the items' order.
+
+    A single item runs on this thread, and `share` inside it spreads its steps. On a thread that is itself one of the
+    pool's, all items run there: waiting for the pool from within could take for ever.
+    """
+    heap.limit()                                                         # each thread has heaps of its own
+    threads = thread_count()
+    with one_thread_blas():
+        if len(items) == 1:
+            with _sharing(threads):
+                return [function(items[0])]
+        if threads == 1 or getattr(_thread, "in_pool", False):
+            return [function(item) for item in items]
+        return _results([_pool(threads).submit(function, item) for item in items])
+
+
+def total(function, items):
+    """The sum of function(item, take), a tree of arrays, over the items; each thread takes a share of them in turn.
+
+    function may hand over parts of its tree early, as take(key, part); they come back summed as {key: part}, the second
+    result. The thread that brings the last summand of a part adds all threads' up, in the threads' order: the parts
+    of two threads then exist side by side only for a moment, and the sum does not depend on who was first. The threads
+    take turns in whose arrays hold the sum: freed memory goes back to the heap of the thread that had made the array.
+    """
+    shares = _slices(len(items), min(len(items), thread_count()))
+    parts, lock, turns = {}, threading.Lock(), itertools.cycle(range(len(shares)))
+
+    def of_share(thread):
+        own, rest = {}, None
+
+        def take(key, part):
+            own[key] = _added(own[key], part) if key in own else part
+            if item == shares[thread].stop - 1:
+                with lock:
+                    summands = parts.setdefault(key, {})
+                    summands[thread] = own.pop(key)
+                    into = next(turns) if len(summands) == len(shares) else None
+                if into is not None:
+                    parts[key] = _added(*(summands.pop(i) for i in range(len(shares))), into=into)
+
+        for item in range(shares[thread].start, shares[thread].stop):
+            result = function(items[item], take)
+            rest = result if rest is None else _added(rest, result)
+        return rest
+
+    return _added(*each(of_share, range(len(shares)))), parts
+
+
+def _added(*summands, into=0):
+    """Their sum, in their order, in the arrays of the summand `into`."""
+    result = summands[0]
+    for i, summand in enumerate(summands[1:], start=1):
+        result = tree_map(operator.iadd, *((summand, result) if i == into else (result, summand)))
+    return result
+
+
+def share(function, count, like, work=None):
+    """[function(slice), …] for slices that cover range(count): one a thread where `each` has but one item, else one.
+
+    like: one of the arrays worked on. work: how many numbers that takes, its size by default. A GPU's work stays whole,
+    and so does little work: a second thread would take longer to wake than to help.
+    """
+    threads = min(count, getattr(_thread, "may_use", 1))
+    if threads <= 1 or (work or like.size) < SMALLEST_SHARED or not isinstance(like, np.ndarray):
+        return [function(slice(0, count))]
+    here, *elsewhere = _slices(count, threads)
+    futures = [_pool(threads).submit(function, part) for part in elsewhere]
+    try:
+        with _sharing(1):
+            result = function(here)
+    finally:
+        others = _results(futures)
+    return [result, *others]
+
+
+def product(a, b, plus=None):
+    """a @ b, plus a row (n,) where one is given. a: (m, k). b: (k, n). C-contiguous, as weights are.
+
+    Threads with nothing else to do share the columns of the result.
+    """
+    y = np.empty_like(a, shape=(len(a), b.shape[1]), order="C")
+
+    def of_columns(part):
+        np.matmul(a, b[:, part], out=y[:, part])
+        if plus is not None:
+            y[:, part] += plus[part]
+
+    share(of_columns, b.shape[1], b, len(a) * b.size // PRODUCTS_A_NUMBER)
+    return y
+
+
+def _results(futures):
+    """Their results, once all have ended: none still writes when an error goes up."""
+    for future in futures:
+        future.exception()                                               # waits, with less to do than futures.wait
+    return [future.result() for future in futures]
+
+
+_thread = threading.local()                                 # may_use: threads to share work with; in_pool: it is one
+
+
+@contextmanager
+def _sharing(threads):
+    before = getattr(_thread, "may_use", 1)
+    _thread.may_use = threads
+    try:
+        yield
+    finally:
+        _thread.may_use = before
+
+
+def _slices(count, parts):
+    return [slice(count * i // parts, count * (i + 1) // parts) for i in range(parts)]
+
+
+@cache
+def _pool(threads):
+    return ThreadPoolExecutor(threads, "minivit", initializer=setattr, initargs=(_thread, "in_pool", True))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)                # the parent's threads do not exist there

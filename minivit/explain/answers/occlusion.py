@@ -1,0 +1,104 @@
+"""Occlusion: which patches does the answer depend on? Paint one over and ask again (Zeiler & Fergus, arXiv 1311.2901).
+
+    occlusion of patch i  = log p(class | image) - log p(class | image with patch i in the image's mean colour)
+    gradient of patch i   = ‖∂ log p(class) / ∂ the pixels of patch i‖
+
+Both ask the whole network, head included; an attention map asks one part of it. That makes them its counter-check.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from ...loss import log_softmax
+from ...patch_embedding import patchify, unpatchify
+from ..style import COLOURS, FAINT, WIDTH, bare, signed_limits, styled
+
+
+def occlusion_map(model, x, classes):
+    """How much log p of a class, in nats, each patch holds up: (B, rows, columns). x: (B, H, W, 3). classes: (B,)."""
+    grid, N = model.config.grid, model.config.num_patches
+    maps = []
+    for image, k in zip(x, classes):
+        copies = np.repeat(image[None], N, axis=0)                                                      # (N, H, W, 3)
+        variants = painted_over(copies, np.arange(N, like=x)[:, None], model.config)                    # (N, H, W, 3)
+        log_p = log_softmax(model(np.concatenate([image[None], variants])))[:, k]                       # (N + 1,)
+        maps.append((log_p[0] - log_p[1:]).reshape(grid))
+    return np.stack(maps)
+
+
+def gradient_map(model, x, classes):
+    """The norm of d log p(class) / d pixels over each patch: (B, rows, columns). x: (B, H, W, 3). classes: (B,)."""
+    logits, cache = model.forward(x)
+    dlogits = -np.exp(log_softmax(logits))                              # d log p_k / d logits = one-hot - p
+    dlogits[np.arange(len(x), like=x), np.asarray(classes, like=x)] += 1
+    dx, _ = model.backward(dlogits, cache)                              # (B, H, W, 3)
+    norms = np.linalg.norm(patchify(dx, model.config.patch_size), axis=-1)                              # (B, N)
+    return norms.reshape(len(x), *model.config.grid)
+
+
+def painted_over(x, patches, config):
+    """Images (B, H, W, 3) with the patches numbered in `patches` (B, k) in each image's own mean colour."""
+    cut = patchify(x, config.patch_size).copy()                         # (B, N, P²C)
+    colour = x.mean(axis=(1, 2))                                        # (B, 3)
+    cut[np.arange(len(x), like=x)[:, None], patches] = np.tile(colour, config.patch_size ** 2)[:, None]
+    return unpatchify(cut, config.patch_size, config.grid)
+
+
+def deletion_curve(model, x, classes, maps, counts):
+    """The classes' mean probability once the `counts` highest patches of each map are painted over: (len(counts),).
+
+    maps: (B, rows, columns). The steeper it falls, the better the map has found what the answer rests on (the deletion
+    curve of Petsiuk et al. 2018, arXiv 1806.07421).
+    """
+    order = np.argsort(-maps.reshape(len(x), -1), axis=1, kind="stable")                                # (B, N)
+    curve = []
+    for count in counts:
+        log_p = log_softmax(model(painted_over(x, order[:, :count], model.config)))                    # (B, K)
+        curve.append(float(np.exp(log_p[np.arange(len(x), like=x), np.asarray(classes, like=x)]).mean()))
+    return np.array(curve)
+
+
+def rank_correlation(a, b):
+    """Spearman's correlation of two maps a member: (B,). a, b: (B, ...). 1: the same order of patches, 0: none."""
+    ranks = [np.argsort(np.argsort(m.reshape(len(m), -1), axis=1), axis=1).astype(float) for m in (a, b)]
+    ranks = [r - r.mean(axis=1, keepdims=True) for r in ranks]
+    return (ranks[0] * ranks[1]).sum(axis=1) / np.sqrt((ranks[0] ** 2).sum(axis=1) * (ranks[1] ** 2).sum(axis=1))
+
+
+@styled
+def counter_check_figure(images, occlusion, others, titles):
+    """A column an image: the image, its occlusion map, and other maps below. others: {name: (B, rows, columns)}.
+
+    Occlusion is signed: white is no effect. Every other map has its own scale, from its smallest to its largest value.
+    """
+    figure, axes = plt.subplots(2 + len(others), len(images), figsize=(WIDTH, 2.6 + 1.1 * len(others)), squeeze=False)
+    for ax, image, title in zip(axes[0], images, titles):
+        ax.imshow(image)
+        ax.set_title(title, fontsize=9.5)
+    for ax, one in zip(axes[1], occlusion):
+        mesh = ax.imshow(one, **signed_limits(occlusion))
+    figure.colorbar(mesh, ax=axes[1].tolist(), label="nats", fraction=0.02, pad=0.01)
+    for row, (name, maps) in zip(axes[2:], others.items()):
+        for ax, one in zip(row, maps):
+            mesh = ax.imshow((one - one.min()) / (one.max() - one.min()))
+        figure.colorbar(mesh, ax=row.tolist(), label="relative", fraction=0.02, pad=0.01)
+        row[0].set_ylabel(name)
+    axes[0][0].set_ylabel("image")
+    axes[1][0].set_ylabel("occlusion")
+    for ax in axes.flat:
+        bare(ax)
+    return figure
+
+
+@styled
+def deletion_figure(counts, curves, num_patches):
+    """Deletion curves. curves: {name: (len(counts),)}; the name "random" is drawn in grey. Returns a figure."""
+    figure, ax = plt.subplots(figsize=(WIDTH * 0.8, 3.6))
+    colours = iter(COLOURS)
+    for name, curve in curves.items():
+        style = {"color": FAINT, "linestyle": "--"} if name == "random" else {"color": next(colours), "marker": "o"}
+        ax.plot(counts, curve, label=name, **style)
+    ax.set(xlabel=f"patches painted over (of {num_patches})", ylabel="mean probability of the first answer",
+           ylim=(0, None))
+    figure.legend(loc="outside right center", title="painted over first:\nthe highest by")
+    return figure

@@ -1,0 +1,30 @@
+"""All of a model's attention from one token: a row a head, a column a layer."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from ..style import WIDTH, bare, styled
+from .maps import attention_map
+
+
+@styled
+def attention_by_layer_figure(attention, grid, query=0, title=None):
+    """Where a token looks in every head of every layer. attention: one array (H, T, T) a layer. Returns a figure.
+
+    query: the token's number, 0 for [CLS]. All maps share a scale, which ends at their 99.5th percentile so that a
+    single sharp head does not leave the others black.
+    """
+    maps = np.stack([attention_map(a, query, grid) for a in attention])                     # (L, H, rows, columns)
+    L, H = maps.shape[:2]
+    figure, axes = plt.subplots(H, L, figsize=(WIDTH, 1.5 * H + 0.5), squeeze=False)
+    for h in range(H):
+        for layer in range(L):
+            ax = axes[h][layer]
+            mesh = ax.imshow(maps[layer, h], vmin=0, vmax=np.percentile(maps, 99.5))
+            bare(ax)
+            if h == 0:
+                ax.set_title(f"layer {layer}")
+        axes[h][0].set_ylabel(f"head {h}")
+    figure.colorbar(mesh, ax=axes.ravel().tolist(), label="weight", extend="max", fraction=0.03, pad=0.01)
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,60 @@
+"""Where a token looks: one row of an attention matrix, laid out on the grid of patches again."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from ..style import COLOURS, WIDTH, bare, draw_picture, styled
+
+
+def attention_map(attention, query, grid):
+    """What the token `query` gives to each patch: (..., T, T) -> (..., rows, columns).
+
+    query: the token's number, 0 for [CLS] where there is one. Where there is one, a map sums to one minus the weight
+    of [CLS] itself, which lies outside the image. Raises ValueError for a grid that T does not fit.
+    """
+    rows, columns = grid
+    T = attention.shape[-1]
+    if T - rows * columns not in (0, 1):
+        raise ValueError(f"a grid of {rows} x {columns} patches makes {rows * columns} or, with [CLS], "
+                         f"{rows * columns + 1} tokens; the attention is between {T}")
+    to_patches = attention[..., query, T - rows * columns:]             # (..., N)
+    return to_patches.reshape(*to_patches.shape[:-1], rows, columns)
+
+
+@styled
+def attention_maps_figure(image, attention, grid, queries, title=None):
+    """A row a query: the image with the query marked, then what each head looks at from there.
+
+    image: (H, W, 3), floats in [0, 1] or uint8. attention: (H, T, T) of one layer. queries: numbers of tokens.
+    The maps of one row share a scale, and the title of each says what the head gives to [CLS]. Returns a figure.
+    """
+    H, T = attention.shape[:2]
+    figure, axes = plt.subplots(len(queries), H + 1, figsize=(WIDTH, 2.25 * len(queries) + 0.4), squeeze=False)
+    for query, row in zip(queries, axes):
+        maps = attention_map(attention, query, grid)                    # (H, rows, columns)
+        _draw_query(row[0], image, query, grid, T)
+        for h, ax in enumerate(row[1:]):
+            mesh = ax.imshow(maps[h], vmin=0, vmax=maps.max())
+            bare(ax)
+            own = f", [CLS] {attention[h, query, 0]:.2f}" if T > maps[h].size else ""
+            ax.set_title(f"head {h}{own}", fontsize=10.5)
+        figure.colorbar(mesh, ax=row[1:].tolist(), label="weight", shrink=0.9)
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_query(ax, image, query, grid, T):
+    """The image, with the patch framed that asks; [CLS] has no place in it."""
+    rows, columns = grid
+    draw_picture(ax, image)
+    patch = query - (T - rows * columns)
+    if patch < 0:
+        ax.set_title("from [CLS]")
+    else:
+        height, width = np.shape(image)[0] / rows, np.shape(image)[1] / columns
+        row, column = divmod(patch, columns)
+        ax.add_patch(plt.Rectangle((column * width - 0.5, row * height - 0.5), width, height, fill=False,
+                                   edgecolor=COLOURS[1], linewidth=2.5))
+        ax.set_title(f"from row {row}, column {column}")
+    bare(ax)
+    ax.set(xlabel="", ylabel="")

@@ -1,0 +1,1 @@
+"""Any image becomes a normalised array: decoding a file, resizing, cropping, scaling to numbers."""

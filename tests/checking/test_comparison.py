@@ -1,0 +1,197 @@
+"""`compare`: what agrees, where two sides part, and why. Errors in live torch modules are in parity/."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from peaked import images, peaked_model
+
+import minivit
+from minivit import attention, softmax, tracing
+from minivit.checking import variations
+from minivit.commands import cli
+from minivit.trees import flatten, tree_map
+
+
+@pytest.fixture(scope="module")
+def model():
+    return peaked_model()
+
+
+@pytest.fixture(scope="module")
+def x():
+    return images(B=1)
+
+
+def changed(model, params=None, **config):
+    other = model.with_params(tree_map(np.copy, model.params))
+    other.config = replace(model.config, **config)
+    if params:
+        params(other.params)
+    return other
+
+
+def in_attention(change, part="qkv"):
+    def plant(params):
+        for block in params["blocks"]:
+            block["attn"][part] = {name: np.ascontiguousarray(change(a)) for name, a in block["attn"][part].items()}
+    return plant
+
+
+def permuted_kernel(params):
+    weight = params["patch_embed"]["proj"]["weight"]
+    params["patch_embed"]["proj"]["weight"] = weight.reshape(4, 4, 3, -1).transpose(2, 0, 1, 3).reshape(weight.shape)
+
+
+def permuted_positions(params):
+    table = params["pos_embed"]
+    patches = table[:, 1:].reshape(1, 4, 5, -1).swapaxes(1, 2).reshape(1, 20, -1)
+    params["pos_embed"] = np.concatenate([table[:, :1], patches], axis=1)
+
+
+def interleaved(a):
+    """Columns (3, H, d) stored as (3, d, H)."""
+    return a.reshape(*a.shape[:-1], 3, 3, 8).swapaxes(-1, -2).reshape(a.shape)
+
+
+PLANTED = {
+    "eps": (None, {"layer_norm_eps": 1e-12}, "layer.0.norm1", "eps is 1e-06"),
+    "GELU": (None, {"gelu": "tanh"}, "layer.0.hidden", "GELU in its erf form"),
+    "heads": (None, {"num_heads": 6}, "layer.0.query", "num_heads=3"),
+    "q, k, v": (in_attention(lambda a: np.roll(a, a.shape[-1] // 3, axis=-1)), {}, "layer.0.query", "order k, v, q"),
+    "interleaved": (in_attention(interleaved), {}, "layer.0.query", "heads are split"),
+    "flatten": (permuted_kernel, {}, "patch_embedding", "flattened in another order"),
+    "positions": (permuted_positions, {}, "embedded", "column by column"),
+    "transposed": (in_attention(lambda a: a.T, "proj"), {}, "layer.0.attended", "attn.proj.weight is transposed"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize("only_logits", [False, True])
+def test_a_planted_error_in_the_model_is_found(name, only_logits, model, x):
+    plant, config, first, cause = PLANTED[name]
+    reference = tracing.trace(model, x)
+    if only_logits:
+        reference = {"pixels": x, "logits": reference["logits"]}
+    comparison = minivit.compare(changed(model, plant, **config), reference)
+    assert comparison.first_difference == ("logits" if only_logits else first)
+    assert cause in comparison.cause and ";" not in comparison.cause
+    assert not comparison and not comparison.agrees
+
+
+def test_a_port_without_the_scale(model, x, monkeypatch):
+    monkeypatch.setattr(attention, "scores", lambda q, k: q @ k.swapaxes(-1, -2))
+    reference = tracing.trace(model, x)
+    monkeypatch.undo()
+    comparison = minivit.compare(model, reference)
+    assert comparison.first_difference == "layer.0.scores"
+    assert comparison.cause == "the scale of the scores is missing"
+
+
+def test_a_port_with_softmax_over_the_wrong_axis(model, x, monkeypatch):
+    right = softmax.forward
+    monkeypatch.setattr(softmax, "forward", lambda s: (right(s.swapaxes(-1, -2).copy())[0].swapaxes(-1, -2), None)
+                        if s.ndim == 4 else right(s))
+    reference = tracing.trace(model, x)
+    monkeypatch.undo()
+    comparison = minivit.compare(model, reference)
+    assert comparison.first_difference == "layer.0.attention" and "wrong axis" in comparison.cause
+
+
+def test_a_port_without_the_final_norm_or_with_heads_reshaped(model, x):
+    z = tracing.trace(model, x)["layer.2.output"]
+    logits = z[:, 0] @ model.params["head"]["weight"] + model.params["head"]["bias"]
+    comparison = minivit.compare(model, {"pixels": x, "layer.2.output": z, "norm": z, "logits": logits})
+    assert comparison.first_difference == "norm" and comparison.cause == "the final LayerNorm is missing"
+
+    steps = tracing.trace(model, x)
+    block = model.params["blocks"][0]
+    qkv = steps["layer.0.norm1"] @ block["attn"]["qkv"]["weight"] + block["attn"]["qkv"]["bias"]
+    query, key, value = (part.reshape(1, 3, 21, 8) for part in np.split(qkv, 3, axis=-1))
+    comparison = minivit.compare(model, {**steps, "layer.0.query": query, "layer.0.key": key, "layer.0.value": value})
+    assert "reshape without the transpose" in comparison.cause
+
+
+def test_all_rows_agree_with_a_second_checkpoint(model, tmp_path):
+    minivit.save(model, tmp_path / "a.safetensors", dtype="float64")
+    comparison = minivit.compare(model, tmp_path / "a.safetensors", gradients=True)
+    assert comparison and comparison.cause is None and comparison.first_difference is None
+    assert len(comparison.rows) == 5 + 12 * 3 + 4 + 1 + len(flatten(model.params))
+    assert "rows agree" in repr(comparison)
+
+
+def test_arrays_of_a_port_in_float32(model, x, tmp_path):
+    """A port in C or Rust: rounded arrays agree, and another eps is told from rounding in the logits of few steps."""
+    steps = {name: a.astype(np.float32) for name, a in tracing.trace(model, x).items()}
+    np.savez(tmp_path / "port.npz", **steps)
+    assert minivit.compare(model, tmp_path / "port.npz").agrees
+    np.savez(tmp_path / "port.npz", **{"pixels": x, "layer.1.output": steps["layer.1.output"] * 1.01})
+    comparison = minivit.compare(model, tmp_path / "port.npz")
+    assert comparison.first_difference == "layer.1.output" and comparison.cause is None
+    assert "none that is known" in repr(comparison)
+
+
+def test_gradients_of_arrays(model, x):
+    dy = np.random.default_rng(5).standard_normal((1, 7))
+    logits, cache = model.forward(x)
+    dx, grads = model.backward(dy, cache)
+    arrays = {"pixels": x, "dlogits": dy, "logits": logits, "gradient of pixels": dx}
+    arrays |= {f"gradient of {name}": a for name, a in minivit.state_dict(model, grads).items()}
+    assert minivit.compare(model, arrays, gradients=True).agrees
+    halved = {name: a / 2 if "gradient" in name else a for name, a in arrays.items()}
+    comparison = minivit.compare(model, halved, gradients=True)
+    assert comparison.first_difference == "gradient of head.bias" and "0.5 times" in comparison.cause
+    one = {**arrays, "gradient of blocks.1.attn.qkv.weight": arrays["gradient of blocks.1.attn.qkv.weight"] * 1.1}
+    comparison = minivit.compare(model, one, gradients=True)
+    assert comparison.first_difference == "gradient of blocks.1.attn.qkv.weight" and comparison.cause is None
+
+
+def test_shapes_and_names_that_do_not_fit(model, x):
+    comparison = minivit.compare(model, {"pixels": x, "logits": np.zeros((1, 9)), "something": x})
+    assert "(1, 9)" in repr(comparison) and comparison.unused == ["something"]
+    with pytest.raises(ValueError, match="none of the trace's steps"):
+        minivit.compare(model, {"something": x})
+    with pytest.raises(ValueError, match="expected"):
+        minivit.compare(model, {"pixels": x[:, :4], "logits": np.zeros((1, 7))})
+    with pytest.raises(ValueError, match="image_size"):
+        minivit.compare(model, changed(model, image_size=(16, 16)))
+
+
+def test_not_finite_values_differ(model, x):
+    steps = tracing.trace(model, x)
+    comparison = minivit.compare(model, {"pixels": x, "logits": np.full_like(steps["logits"], np.nan)})
+    assert not comparison.agrees and "not finite" in repr(comparison)
+
+
+def test_the_variations_start_from_the_model_itself(model, x):
+    """Without a switch thrown, the steps are those of the trace, whole or from a layer on."""
+    steps = tracing.trace(model, x)
+    plain = dict(variations.steps(model, x))
+    assert list(plain) == list(steps)
+    assert all(np.allclose(plain[name], steps[name], rtol=1e-12, atol=1e-12) for name in steps)
+    later = dict(variations.steps(model, x, z=steps["layer.0.output"], first_layer=1))
+    assert np.allclose(later["logits"], steps["logits"], rtol=1e-12)
+
+
+def test_every_variation_changes_something(model, x):
+    """Each would be seen: under it, some step differs from the model's own."""
+    steps = tracing.trace(model, x)
+    for variation in variations.known(model):
+        different = copy.copy(steps)
+        for name, array in variations.steps(model, x, variation):
+            if array.shape == steps[name].shape and np.array_equal(array, steps[name]):
+                different.pop(name)
+        assert different, variation.cause
+
+
+def test_the_command(model, x, tmp_path, capsys):
+    minivit.save(model, tmp_path / "model.safetensors", dtype="float64")
+    np.savez(tmp_path / "steps.npz", **tracing.trace(model, x))
+    files = [str(tmp_path / "model.safetensors"), str(tmp_path / "steps.npz")]
+    assert cli.main(["compare", *files]) == 0
+    assert "rows agree" in capsys.readouterr().out
+    np.savez(tmp_path / "steps.npz", **tracing.trace(changed(model, gelu="tanh"), x))
+    assert cli.main(["compare", *files]) == 1
+    assert 'gelu="tanh"' in capsys.readouterr().out
+    assert cli.main(["compare", files[0], str(tmp_path / "none.npz")]) == 2

@@ -1,0 +1,316 @@
+"""The command line: what goes to stdout, what to stderr, exit statuses, and one line for each mistake."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from toy_data import TINY, colours, write_folder
+
+import minivit
+from minivit import samples
+from minivit.commands import cli
+
+CHILD = {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def minivit_says(capsys):
+    """Runs the command line in this process: (exit status, stdout, stderr)."""
+    def says(*arguments):
+        try:
+            status = cli.main([str(a) for a in arguments])
+        except SystemExit as stop:
+            status = stop.code
+        told = capsys.readouterr()
+        return status, told.out, told.err
+    return says
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A model of two classes, and a folder of labelled images."""
+    model = minivit.init(TINY, seed=0, labels=["blue", "red"])
+    minivit.save(model, tmp_path / "toy.safetensors")
+    write_folder(colours(12), tmp_path / "data" / "test")
+    return model, tmp_path / "toy.safetensors", tmp_path / "data"
+
+
+# predict
+
+def test_predict(minivit_says, toy, tmp_path):
+    model, file, data = toy
+    images = sorted(data.rglob("*.png"))[:2]
+    status, out, err = minivit_says("predict", *images, "--model", file)
+    assert (status, err) == (0, "")
+    expected = []
+    for image in images:
+        expected += [str(image), *(f"  {p:6.1%}  {label}" for label, p in minivit.forward(image, model).top()), ""]
+    assert out.splitlines() == expected[:-1]
+
+
+def test_predict_the_sample(minivit_says):
+    status, out, _ = minivit_says("predict", "--sample", "--top", 3)
+    assert status == 0 and len(out.splitlines()) == 4
+    assert [line.split()[1] for line in out.splitlines()[1:]] == [n for n, _ in minivit.forward(samples.CAT).top(3)]
+
+
+def test_an_unreadable_image_is_told_and_the_others_predicted(minivit_says, tmp_path):
+    (tmp_path / "notes.png").write_text("not an image")
+    status, out, err = minivit_says("predict", tmp_path / "notes.png", samples.CAT, tmp_path / "none.png")
+    assert status == 2 and len(out.splitlines()) == 6
+    assert [line.split(": ")[0] for line in err.splitlines()] == ["minivit", "minivit"]
+    assert "notes.png is not an image" in err and "none.png" in err
+
+
+# trace
+
+def test_trace_prints_every_step(minivit_says, tmp_path):
+    status, out, err = minivit_says("trace", samples.CAT, "-o", tmp_path / "steps.npz")
+    steps = minivit.forward(samples.CAT).trace
+    lines = out.splitlines()
+    assert status == 0 and "cifar10" in lines[1] and "random" not in out
+    assert [line.split()[0] for line in lines[4:]] == list(steps)
+    for line, array in zip(lines[4:], steps.values()):
+        assert " x ".join(map(str, array.shape)) in line
+        mean, std = map(float, line.split()[-2:])
+        assert mean == pytest.approx(array.mean(), abs=6e-5) and std == pytest.approx(array.std(), abs=6e-5)
+    assert f"wrote {len(steps)} arrays" in err
+    written = np.load(tmp_path / "steps.npz")
+    assert written.files == list(steps)
+    for name, array in steps.items():
+        np.testing.assert_array_equal(written[name], array)
+    assert [p.name for p in tmp_path.iterdir()] == ["steps.npz"]
+
+
+def test_trace_of_a_variant_says_that_its_weights_are_random(minivit_says, monkeypatch):
+    monkeypatch.setitem(minivit.VARIANTS, "B/16", minivit.config.as_config("B/16", num_layers=1, mlp_width=64))
+    status, out, _ = minivit_says("trace", "--variant", "B/16")
+    assert status == 0 and "weights are random" in out
+    shapes = {line.split()[0]: line for line in out.splitlines()[5:]}
+    assert " 1 x 197 x 768 " in shapes["tokens"] and " 1 x 12 x 197 x 197 " in shapes["layer.0.attention"]
+    assert " 1 x 1000 " in shapes["logits"]
+    _, again, _ = minivit_says("trace", "--variant", "B/16")
+    _, other, _ = minivit_says("trace", "--variant", "B/16", "--seed", 1)
+    assert again == out != other
+    _, smaller, _ = minivit_says("trace", "--variant", "B/16", "--image-size", "32x48", "--num-classes", 7)
+    assert " 1 x 7 x 768 " in smaller and " 1 x 7 " in smaller.splitlines()[-1]
+
+
+def test_every_step_of_a_trace_is_explained():
+    from minivit.commands.trace import STEPS, describe
+    for config in (TINY, minivit.config.as_config(TINY, pool="mean", class_token=False)):
+        steps = minivit.forward(colours(1).images[0], minivit.init(config)).trace
+        assert {name.split(".")[-1] for name in steps} == set(STEPS)
+        assert all(describe(name) for name in steps)
+
+
+# variants
+
+def test_variants_prints_the_table(minivit_says):
+    status, out, _ = minivit_says("variants")
+    rows = [line.split() for line in out.splitlines()[1:12]]
+    assert status == 0 and [row[0] for row in rows] == list(minivit.VARIANTS)
+    # The figures of the papers' models as counted by other implementations, not by this one.
+    b16 = ["B/16", "16", "768", "12", "3072", "12", "197", "86,567,656", "17.564", "346.3", "MB", "173.1", "MB"]
+    g14 = ["G/14", "14", "1664", "48", "8192", "16", "257", "1,844,440,680", "483.748", "7.378", "GB", "3.689", "GB"]
+    assert rows[4] == b16 and rows[10] == g14
+    assert "multiply-add" in out and "1e9 bytes" in out
+
+
+def test_variants_at_another_size(minivit_says):
+    _, out, _ = minivit_says("variants", "--image-size", 384)
+    assert "86,859,496" in out and "55.48" in out and "Left out" in out and "H/14" in out.splitlines()[-1]
+
+
+# evaluate
+
+def test_evaluate(minivit_says, toy, tmp_path):
+    model, file, data = toy
+    status, out, err = minivit_says("evaluate", data, "--split", "test", "--model", file, "--json", tmp_path / "r.json")
+    figures = json.loads((tmp_path / "r.json").read_text())
+    images = sorted((data / "test").rglob("*.png"))
+    truth = [image.parent.name for image in images]
+    found = [minivit.forward(image, model).top(1)[0][0] for image in images]
+    assert status == 0 and "reading" in err and "accuracy" in out
+    assert figures["accuracy"] == pytest.approx(np.mean([t == f for t, f in zip(truth, found)]))
+    for i, true in enumerate(["blue", "red"]):
+        for j, named in enumerate(["blue", "red"]):
+            assert figures["confusion"][i][j] == list(zip(truth, found)).count((true, named))
+        assert figures["accuracy_per_class"][true] == pytest.approx(figures["confusion"][i][i] / truth.count(true))
+    assert f"{figures['accuracy']:.2%}" in out and str(figures["confusion"][0][0]) in out
+
+
+def test_evaluate_numbers_classes_as_the_model_does(minivit_says, toy, tmp_path):
+    """The folder has its classes in the alphabet's order, the model may have them in another."""
+    _, file, data = toy
+    swapped = minivit.init(TINY, seed=0, labels=["red", "blue"])
+    minivit.save(swapped, tmp_path / "swapped.safetensors")
+    next((data / "test" / "red").iterdir()).unlink()           # an odd count, so that the accuracy can't be one half
+    accuracy = []
+    for path in (file, tmp_path / "swapped.safetensors"):
+        minivit_says("evaluate", data / "test", "--model", path, "--json", tmp_path / "r.json")
+        accuracy.append(json.loads((tmp_path / "r.json").read_text())["accuracy"])
+    assert sum(accuracy) == pytest.approx(1) and accuracy[0] != pytest.approx(0.5)
+
+
+# train
+
+TRAIN = ["--image-size", 8, "--width", 16, "--layers", 1, "--heads", 2, "--mlp-width", 32, "--batch-size", 4,
+         "--held-out", 2, "--epochs", 2]
+
+
+def test_train(minivit_says, toy, tmp_path):
+    _, _, data = toy
+    status, out, err = minivit_says("train", data, "--split", "test", "--out", tmp_path / "run", *TRAIN)
+    assert status == 0 and out.strip() == str(tmp_path / "run" / "model.safetensors")
+    assert "epoch 2/2" in err and "images/s" in err
+    with open(tmp_path / "run" / "log.csv", newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
+    model = minivit.load(tmp_path / "run" / "model.safetensors")
+    assert model.labels == ["blue", "red"] and model.config == TINY
+    status, out, _ = minivit_says("predict", samples.CAT, "--model", tmp_path / "run" / "model.safetensors")
+    assert status == 0 and "blue" in out
+
+
+def test_train_options_reach_the_recipe(minivit_says, toy, tmp_path, monkeypatch):
+    from minivit.training import loop
+    seen = {}
+    monkeypatch.setattr(loop, "train", lambda data, config, recipe, folder, **rest: seen.update(recipe=recipe, **rest))
+    minivit_says("train", toy[2] / "test", "--out", tmp_path, *TRAIN, "--peak-rate", 0.5, "--mixup", 0.25, "--seed", 9,
+                 "--average", 0.5, "--save-seconds", 7, "--optimiser", "muon", "--patch-dropout", 0.25,
+                 "--stochastic-depth", 0.125, "--rand-augment", 3, "--magnitude", 0.75)
+    r = seen["recipe"]
+    assert (r.optimiser, r.patch_dropout, r.stochastic_depth) == ("muon", 0.25, 0.125)
+    assert (r.rand_augment, r.magnitude) == (3, 0.75)
+    assert (r.peak_rate, r.mixup, r.seed, r.average, r.epochs, r.batch_size) == (0.5, 0.25, 9, 0.5, 2, 4)
+    assert seen["save_seconds"] == 7 and seen["preprocessing"].crop_fraction == 1
+
+
+def test_ctrl_c_stops_a_training_run_and_it_goes_on(toy, tmp_path):
+    write_folder(colours(80), tmp_path / "more")
+    command = [sys.executable, "-m", "minivit", "train", tmp_path / "more", "--out", tmp_path / "run", *TRAIN[:-2],
+               "--save-seconds", 0, "--epochs"]
+    # A shell that runs the tests in the background has them, and so the child, ignore Ctrl-C.
+    process = subprocess.Popen([*map(str, command), "100000"], env=CHILD, stdout=subprocess.PIPE, text=True,
+                               stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    while not (tmp_path / "run" / "log.csv").exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and out == "" and "Traceback" not in err
+    assert "the same command goes on from the last save" in err
+    assert load_file(tmp_path / "run" / "state.safetensors")
+
+
+# Mistakes: one line on stderr, exit status 2, and no traceback.
+
+@pytest.mark.parametrize("arguments, said", [
+    ([], "required: COMMAND"), (["fly"], "invalid choice: 'fly'"), (["predict"], "no image given"),
+    (["predict", "none.jpg"], "no such file: none.jpg"), (["predict", "."], "is a folder"),
+    (["predict", "--sample", "--top", "0"], "from 1 on"), (["predict", "--sample", "--top", "many"], "from 1 on"),
+    (["predict", "--sample", "--model", "vgg"], "vgg"), (["predict", "--sample", "--device", "tpu"], "'tpu'"),
+    (["trace", "--variant", "Z/16"], "unknown variant 'Z/16': choose one of Ti/16"),
+    (["trace", "--variant", "B/16", "--model", "cifar10"], "one of the two"),
+    (["trace", "--variant", "B/16", "--image-size", "100"], "patches of 16 x 16"),
+    (["trace", "--variant", "B/16", "--image-size", "big"], "HEIGHTxWIDTH"),
+    (["trace", "--num-classes", "7"], "goes with --variant"), (["trace", "--seed", "7"], "goes with --variant"),
+    (["trace", "-o", "steps.txt"], "writes an .npz file"),
+    (["trace", "-o", "none/steps.npz"], "there is no folder none"),
+    (["variants", "--image-size", "0"], "HEIGHTxWIDTH"), (["variants", "extra"], "unrecognized arguments: extra"),
+    (["evaluate"], "required: DATA"), (["evaluate", "none"], "no such file or folder: none"),
+    (["train", "none", "--out", "run"], "no such file or folder: none"), (["train", "none"], "required: --out"),
+    (["train", "none", "--out", "run", "--epochs", "0"], "epochs is a whole number from 1 on, found 0"),
+    (["train", "none", "--out", "run", "--patch-size", "5"], "patches of 5 x 5"),
+    (["train", "none", "--out", "run", "--heads", "3"], "num_heads must divide the width"),
+    (["train", "none", "--out", "run", "--peak-rate", "fast"], "invalid float value: 'fast'"),
+    (["train", "none", "--out", "run", "--optimiser", "sgd"], "invalid choice: 'sgd'"),
+    (["train", "none", "--out", "run", "--rand-augment", "-1"], "rand_augment is a whole number from 0 on, found -1"),
+    (["train", "none", "--out", "run", "--magnitude", "0.2"], "changes nothing without rand_augment"),
+])
+def test_mistakes(minivit_says, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = minivit_says(*arguments)
+    assert (status, out) == (2, "") and len(err.splitlines()) == 1
+    assert err.startswith("minivit") and said in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_evaluate_with_classes_that_the_model_lacks(minivit_says, toy):
+    status, _, err = minivit_says("evaluate", toy[2] / "test")
+    assert status == 2 and "the model knows no class 'blue'" in err.splitlines()[-1]
+
+
+def test_a_checkpoint_cut_short(minivit_says, toy):
+    _, file, _ = toy
+    file.write_bytes(file.read_bytes()[:-100])
+    status, out, err = minivit_says("predict", "--sample", "--model", file)
+    assert (status, out) == (2, "") and len(err.splitlines()) == 1 and "toy.safetensors" in err
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_an_image_without_permission(minivit_says, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(samples.CAT.read_bytes())
+    (tmp_path / "photo.jpg").chmod(0)
+    status, _, err = minivit_says("predict", tmp_path / "photo.jpg")
+    assert status == 2 and "ermission denied" in err
+
+
+def test_ctrl_c_and_faults_of_our_own(minivit_says, monkeypatch):
+    from minivit.commands import variants
+
+    def raising(error):
+        def run(options):
+            raise error
+        return run
+
+    monkeypatch.setattr(variants, "run", raising(KeyboardInterrupt()))
+    assert minivit_says("variants") == (130, "", "minivit: stopped\n")
+    monkeypatch.setattr(variants, "run", raising(MemoryError()))
+    assert minivit_says("variants")[::2] == (2, "minivit: out of memory: give smaller images, or a smaller model\n")
+    monkeypatch.setattr(variants, "run", raising(TypeError("ours")))
+    with pytest.raises(TypeError):                              # a fault of minivit's is not passed off as the user's
+        minivit_says("variants")
+
+
+# Help, and the process as a whole.
+
+@pytest.mark.parametrize("command", [[], *([name] for name in cli.COMMANDS)])
+def test_help_has_an_example(minivit_says, command):
+    status, out, err = minivit_says(*command, "--help")
+    assert (status, err) == (0, "")
+    assert "example:\n  minivit " in out and f"minivit {' '.join(command)}" in out.split("example:")[1]
+
+
+def test_version(minivit_says):
+    assert minivit_says("--version") == (0, f"minivit {minivit.__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", [["variants"], ["variants", "--help"], ["trace"]])
+def test_head_closes_the_pipe_without_complaint(command):
+    process = subprocess.Popen([sys.executable, "-m", "minivit", *command], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 0
+
+
+def test_a_terminal_without_the_letters():
+    done = subprocess.run([sys.executable, "-m", "minivit", "trace"], capture_output=True,
+                          env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0 and b"qk? / ?d (eq. 6)" in done.stdout and done.stderr == b""
+
+
+def test_commands_load_nothing_they_do_not_need():
+    """Help without NumPy; an answer without matplotlib, and without the training code."""
+    script = ("import sys; from minivit.commands import cli\ntry: cli.main(sys.argv[1:])\nexcept SystemExit: pass\n"
+              "print([name for name in ('numpy', 'matplotlib', 'scipy', 'torch', 'minivit.training.loop') "
+              "if name in sys.modules])")
+    for arguments, expected in ((["--help"], "[]"), (["variants"], "[]"), (["predict", "--sample"], "['numpy']")):
+        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1] == expected, done.stderr

@@ -1,0 +1,110 @@
+"""The measurements behind the figures of 09_forward and 10_backward: against counts, formulas, finite differences."""
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit import softmax
+from minivit.explain.costs.counts import Counted, cost_figure, cost_terms, counted_macs
+from minivit.explain.gradients.finite_differences import five_point, slope_errors, three_point
+from minivit.explain.gradients.gradient_flow import cosine
+from minivit.explain.gradients.saliency import saliency
+from minivit.explain.gradients.softmax_jacobian import softmax_jacobian
+from minivit.explain.layers.architecture import architecture_figure, forward_backward_figure
+from minivit.explain.layers.precision import relative_error
+from minivit.explain.layers.token_journey import residual_stream, similarities, token_journey_figure
+
+SMALL = minivit.ViTConfig(4, 16, 2, 32, 2, 5, (8, 12))
+
+
+@pytest.fixture
+def model():
+    return minivit.init(SMALL, seed=0, dtype="float64")
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(1).standard_normal((2, 8, 12, 3))
+
+
+@pytest.mark.parametrize("config", [SMALL, minivit.VARIANTS["B/16"], minivit.VARIANTS["H/14"],
+                                    minivit.ViTConfig(num_classes=0, position="none", pool="mean", class_token=False)])
+def test_cost_terms_add_up_to_the_counts(config):
+    parameters, work = np.sum(list(cost_terms(config).values()), axis=0)
+    assert parameters == minivit.parameter_count(config)
+    assert work == minivit.macs(config)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_counted_macs_are_those_of_the_formula(model, x, keep):
+    """All tokens of all layers; a forward pass leaves out what the last layer would do for the patches, keys and values
+    apart."""
+    def run(x):
+        return minivit.vit.forward(x, model.params, SMALL, keep)
+    assert counted_macs(lambda x: minivit.tracing.trace(model, x), x) == 2 * minivit.macs(SMALL)
+    T, D, M = SMALL.num_tokens, SMALL.width, SMALL.mlp_width
+    assert counted_macs(run, x) == 2 * (minivit.macs(SMALL) - (T - 1) * (D * D + 2 * D * M + 2 * T * D))
+
+
+def test_counting_changes_no_number(model, x):
+    counted, _ = minivit.vit.forward(x.view(Counted), model.params, SMALL)
+    np.testing.assert_array_equal(np.asarray(counted), minivit.vit.forward(x, model.params, SMALL)[0])
+
+
+def test_difference_rules_have_their_orders():
+    # On x⁵ + x³ + 2x the three-point rule errs by h² + h⁴ and the five-point rule by 4h⁴, by Taylor's theorem.
+    def f(h):
+        return h ** 5 + h ** 3 + 2 * h
+    assert three_point(f, 0.1) - 2 == pytest.approx(0.1 ** 2 + 0.1 ** 4, rel=1e-9)
+    assert five_point(f, 0.1) - 2 == pytest.approx(-4 * 0.1 ** 4, rel=1e-9)
+    assert slope_errors(f, 2.0, [0.1], three_point)[0] == pytest.approx(0.0101 / 2)
+
+
+def test_softmax_jacobian_is_the_derivative():
+    scores = np.random.default_rng(0).standard_normal(6)
+    jacobian = softmax_jacobian(softmax.forward(scores)[0])
+    for i in range(6):
+        for j in range(6):
+            slope = five_point(lambda h, i=i, j=j: softmax.forward(scores + h * np.eye(6)[i])[0][j], 1e-3)
+            assert jacobian[i, j] == pytest.approx(slope, abs=1e-11)
+
+
+def test_saliency_is_the_derivative_of_one_score(model, x):
+    direction = np.random.default_rng(2).standard_normal(x.shape)
+    slope = five_point(lambda h: model(x + h * direction)[:, 3].sum(), 1e-3)
+    assert (saliency(model, x, 3) * direction).sum() == pytest.approx(slope, rel=1e-8)
+
+
+def test_similarity_and_cosine():
+    tokens = np.array([[3.0, 4.0], [6.0, 8.0], [-4.0, 3.0]])
+    np.testing.assert_allclose(similarities(tokens, 0), [1, 1, 0], atol=1e-15)
+    assert cosine(tokens[:2], -2 * tokens[:2]) == pytest.approx(-1)
+    assert relative_error([3.0, 4.5], [3.0, 4.0]) == pytest.approx(0.1)
+
+
+def test_residual_stream_is_the_trace_less_what_all_tokens_share(model, x):
+    steps = minivit.tracing.trace(model, x)
+    stream = residual_stream(steps, SMALL.num_layers)
+    assert stream.shape == (3, 7, 16)
+    np.testing.assert_allclose(stream.mean(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(stream[2, 1] - stream[2, 4],
+                               steps["layer.1.output"][0, 1] - steps["layer.1.output"][0, 4], atol=1e-12)
+
+
+def test_figures_name_every_step():
+    def words(figure):
+        return {text.get_text() for ax in figure.axes for text in ax.texts}
+    shown = words(architecture_figure(packaged=SMALL))
+    assert {"patch_embedding", "query, key, value", "residual1", "probabilities", "2 × 7 × 8", "7 × 32"} <= shown
+    shown = words(forward_backward_figure(SMALL))
+    assert {f"{section}.{way}" for section in ("patch_embedding", "cls_token", "head", "loss")
+            for way in ("forward", "backward")} <= shown
+    ax = cost_figure(small=SMALL).axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(cost_terms(SMALL))
+
+
+def test_token_journey_has_a_frame_a_layer():
+    model = minivit.init(SMALL, seed=0)
+    prediction = minivit.forward(np.random.default_rng(0).random((8, 12, 3)), model)
+    titles = [ax.get_title() for ax in token_journey_figure(prediction, 2).axes]
+    assert ["token 2", "input", "layer 0", "layer 1"] == [title for title in titles if title]

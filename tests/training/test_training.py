@@ -1,0 +1,590 @@
+"""Training: the optimiser against torch's, the augmentation against naive loops, and runs that stop and go on."""
+
+import csv
+import hashlib
+import json
+import math
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from toy_data import SHORT, TINY, colours, write_folder
+
+import minivit
+from minivit import loss
+from minivit.commands import cli
+from minivit.training import augmentation, loop, network, record
+from minivit.training.evaluation import confusion, evaluate
+from minivit.training.loop import train
+from minivit.training.optimiser import AdamW, clip
+from minivit.training.recipe import Recipe
+from minivit.training.schedule import learning_rate
+from minivit.training.state import State
+
+REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "adamw.npz")
+
+
+# The optimiser, the schedule and the targets.
+
+def test_adamw_is_torchs():
+    names = [name.removeprefix("start/") for name in REFERENCE.files if name.startswith("start/")]
+    params = {name: REFERENCE[f"start/{name}"].copy() for name in names}
+    optimiser = AdamW.for_params(params)
+    for step, rate in enumerate(REFERENCE["rates"]):
+        optimiser.step(params, {name: REFERENCE[f"grads/{name}"][step] for name in names}, rate, REFERENCE["decay"])
+        for name in names:
+            expected = REFERENCE[f"after/{name}"][step]
+            assert np.linalg.norm(params[name] - expected) <= 1e-13 * np.linalg.norm(expected), (step, name)
+
+
+def test_adamw_keeps_float32():
+    params = {"head": {"weight": np.ones((2, 2), np.float32)}}
+    optimiser = AdamW.for_params(params)
+    optimiser.step(params, {"head": {"weight": np.ones((2, 2), np.float32)}}, 0.1, 0.05)
+    arrays = [params["head"]["weight"], *optimiser.first.values(), *optimiser.second.values()]
+    assert {a.dtype for a in arrays} == {np.dtype(np.float32)}
+
+
+def test_schedule():
+    rates = [learning_rate(step, 100, 10, 0.5) for step in range(100)]
+    np.testing.assert_allclose(rates[:11], [0.05 * (i + 1) for i in range(10)] + [0.5])
+    assert rates[10 + 45] == pytest.approx(0.25)                     # half-way down the cosine
+    assert rates[10 + 30] == pytest.approx(0.375)                    # (1 + cos 60°) / 2 = 3/4
+    assert 0 < rates[-1] < 0.5 * 0.001
+    assert (np.diff(rates[10:]) < 0).all()
+    assert learning_rate(100, 100, 10, 0.5) == 0
+    assert learning_rate(0, 100, 0, 0.5) == 0.5                      # no warm-up
+
+
+def test_clip():
+    rng = np.random.default_rng(0)
+    grads = {"a": rng.standard_normal((3, 4)), "blocks": [{"b": rng.standard_normal(5)}]}
+    joint = np.linalg.norm(np.concatenate([grads["a"].ravel(), grads["blocks"][0]["b"]]))
+    clipped, norm = clip(grads, 0.5)
+    assert norm == pytest.approx(joint)
+    np.testing.assert_allclose(clipped["a"], grads["a"] * 0.5 / joint)
+    np.testing.assert_allclose(clipped["blocks"][0]["b"], grads["blocks"][0]["b"] * 0.5 / joint)
+    unclipped, _ = clip(grads, 2 * joint)
+    np.testing.assert_array_equal(unclipped["a"], grads["a"])
+    still, norm = clip({"a": np.zeros(3, np.float32)}, 1.0)
+    assert norm == 0 and (still["a"] == 0).all() and still["a"].dtype == np.float32
+
+
+def test_label_smoothing_is_torchs():
+    logits, labels = REFERENCE["logits"], REFERENCE["labels"]
+    targets = augmentation.smooth(labels, logits.shape[1], float(REFERENCE["smoothing"]))
+    np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-6)
+    assert (targets.argmax(axis=1) == labels).all()
+    value, _ = loss.forward(logits, targets)
+    assert float(value) == pytest.approx(float(REFERENCE["smoothed_loss"]), rel=1e-6)       # targets are float32
+
+
+# Augmentation.
+
+def crops(image, padding):
+    """{(top, left, mirrored): crop} by a naive loop over pixels."""
+    H, W, _ = image.shape
+    found = {}
+    for top in range(2 * padding + 1):
+        for left in range(2 * padding + 1):
+            crop = np.zeros_like(image)
+            for y in range(H):
+                for x in range(W):
+                    row, column = y + top - padding, x + left - padding
+                    if 0 <= row < H and 0 <= column < W:
+                        crop[y, x] = image[row, column]
+            found[top, left, False] = crop
+            found[top, left, True] = np.stack([crop[:, W - 1 - x] for x in range(W)], axis=1)
+    return found
+
+
+def test_crop_and_flip_is_one_of_the_naive_crops(rng):
+    images = np.repeat(rng.integers(1, 256, (1, 5, 7, 3), dtype=np.uint8), 600, axis=0)
+    before = images.copy()
+    found = augmentation.crop_and_flip(images, np.random.default_rng(0), padding=1)
+    np.testing.assert_array_equal(images, before)
+    assert found.shape == images.shape and found.dtype == np.uint8
+    naive = {crop.tobytes(): key for key, crop in crops(images[0], 1).items()}
+    counts = dict.fromkeys(naive.values(), 0)
+    for image in found:
+        counts[naive[image.tobytes()]] += 1
+    assert len(counts) == 18 and min(counts.values()) > 10           # 33 each are expected
+    np.testing.assert_array_equal(augmentation.crop_and_flip(images, np.random.default_rng(0), 1), found)
+
+
+def test_no_padding_only_mirrors(rng):
+    images = rng.integers(0, 256, (20, 4, 6, 3), dtype=np.uint8)
+    found = augmentation.crop_and_flip(images, rng, padding=0)
+    mirrored = [(f == i[:, ::-1]).all() for f, i in zip(found, images)]
+    same = [(f == i).all() for f, i in zip(found, images)]
+    assert all(m != s for m, s in zip(mirrored, same)) and 0 < sum(mirrored) < 20
+
+
+def test_erase_puts_noise_in_one_rectangle(rng):
+    images = np.full((200, 16, 12, 3), 7, np.uint8)
+    found = augmentation.erase(images, rng, 0.25)
+    assert (images == 7).all()
+    changed = (found != 7).any(axis=-1)                                                   # (B, H, W)
+    assert 25 < changed.any(axis=(1, 2)).sum() < 75
+    for mask, image in zip(changed, found):
+        if mask.any():
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            inside = mask[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+            assert inside.mean() > 0.9 and inside.size <= 0.5 * mask.size
+            assert len(np.unique(image[mask])) > 1
+    assert (augmentation.erase(images, rng, 0) == 7).all()
+
+
+def test_mixup_and_cutmix_mix_pixels_and_targets_alike():
+    """Image b is everywhere of the value b, and its target is one-hot: both tell its share."""
+    B = 6
+    x = np.broadcast_to(np.arange(B, dtype=np.float32)[:, None, None, None], (B, 8, 10, 3)).copy()
+    targets = np.eye(B, dtype=np.float32)
+    kinds = set()
+    for seed in range(60):
+        mixed, aim = augmentation.mix(x, targets, np.random.default_rng(seed), mixup=0.8, cutmix=1.0)
+        np.testing.assert_allclose(aim.sum(axis=1), 1, atol=1e-6)
+        np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)), aim @ np.arange(B), atol=1e-5)
+        kinds.add(len(np.unique(mixed[0])) > 1)
+        pasted, _ = augmentation.mix(x, targets, np.random.default_rng(seed), mixup=0, cutmix=1.0)
+        assert set(np.unique(pasted)) <= set(range(B))
+        blended, _ = augmentation.mix(x, targets, np.random.default_rng(seed), mixup=0.8, cutmix=0)
+        assert (blended == blended[:, :1, :1]).all()
+    assert kinds == {True, False}
+    assert mixed.dtype == aim.dtype == np.float32
+    np.testing.assert_array_equal(x[:, 0, 0, 0], np.arange(B))
+
+
+def test_average_follows_the_weights():
+    model = minivit.init(TINY, seed=0)
+    state = State.of(model.params, replace(SHORT, average=0.7))
+    expected = model.params["head"]["weight"].astype(float)
+    rng = np.random.default_rng(0)
+    for step in range(1, 30):
+        grads = minivit.trees.tree_map(lambda a: rng.standard_normal(a.shape).astype(a.dtype), model.params)
+        state.update(grads, 0.01, replace(SHORT, average=0.7))
+        share = min(0.7, (1 + step) / (10 + step))
+        expected = share * expected + (1 - share) * model.params["head"]["weight"]
+    averaged = state.result(model)
+    np.testing.assert_allclose(averaged.params["head"]["weight"], expected, atol=1e-6)
+    assert np.abs(expected - model.params["head"]["weight"]).max() > 1e-3
+    assert State.of(model.params, SHORT).result(model) is model
+
+
+# Runs.
+
+def run(folder, recipe=SHORT, data=None, config=TINY, **options):
+    options = {"progress": False, **options}
+    return train(colours() if data is None else data, config, recipe, folder, **options)
+
+
+def weights(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+def log(folder):
+    """The log's rows but for the speed, which no run repeats."""
+    with open(folder / "log.csv", newline="") as file:
+        return [{k: v for k, v in row.items() if k != "images_per_second"} for row in csv.DictReader(file)]
+
+
+TWO = replace(TINY, num_layers=2)
+MANY = replace(SHORT, average=0.9, mixup=0.4, cutmix=1.0, erase=0.3, optimiser="muon", patch_dropout=0.5,
+               stochastic_depth=0.3, rand_augment=2, magnitude=0.7)
+
+
+@pytest.mark.parametrize("config, recipe", [(TINY, SHORT), (TWO, MANY)], ids=["plain", "with every option"])
+def test_a_stopped_run_ends_with_the_same_weights_to_the_bit(tmp_path, config, recipe):
+    run(tmp_path / "whole", recipe, config=config)
+    assert len(log(tmp_path / "whole")) == 3
+    for stops in ([1], [3], [4], [8], [11], [12], [2, 2, 7, 9]):               # an epoch has 4 steps
+        folder = tmp_path / "-".join(map(str, stops))
+        for stop in stops:
+            run(folder, recipe, config=config, stop_after=stop)
+            assert (folder / "model.safetensors").exists() == (stop >= 4)      # the model so far, after each epoch
+        run(folder, recipe, config=config)
+        assert weights(folder) == weights(tmp_path / "whole"), stops
+        assert log(folder) == log(tmp_path / "whole"), stops
+
+
+@pytest.mark.parametrize("name", ["optimiser", "patch_dropout", "stochastic_depth", "rand_augment", "magnitude"])
+def test_every_option_has_its_effect(tmp_path, name):
+    other = {"magnitude": 0.2}.get(name, getattr(Recipe(), name))
+    some = replace(SHORT, optimiser="muon", patch_dropout=0.5, stochastic_depth=0.3, rand_augment=2)
+    found = [run(tmp_path / str(place), recipe, config=TWO, stop_after=2)
+             for place, recipe in enumerate((some, replace(some, **{name: other})))]
+    assert distance(*found) > 1e-4
+
+
+def test_without_them_the_random_numbers_are_those_of_before(tmp_path, monkeypatch):
+    """Options that are off draw nothing: a run of an older version goes on with the images that it would have had."""
+    seen = []
+    monkeypatch.setattr(augmentation, "normalise",
+                        lambda images, _: seen.append(images) or np.zeros(images.shape, np.float32))
+    monkeypatch.setattr(loop, "evaluate", lambda *_: {})
+    run(tmp_path, stop_after=1)
+    data, recipe = colours(), SHORT
+    kept = np.sort(np.random.default_rng([recipe.seed]).permutation(len(data))[recipe.held_out:])
+    first = np.random.default_rng([recipe.seed, 0]).permutation(kept)[:recipe.batch_size]
+    rng = np.random.default_rng([recipe.seed, 0, 0])
+    np.testing.assert_array_equal(seen[0], augmentation.crop_and_flip(data.images[first], rng, recipe.padding))
+
+
+def test_patch_dropout_falls_to_nothing(tmp_path, monkeypatch):
+    shares = []
+    original = network.loss_and_gradients
+    monkeypatch.setattr(network, "loss_and_gradients",
+                        lambda model, x, targets, rng, share, rate: shares.append((share, rate))
+                        or original(model, x, targets, rng, share, rate))
+    recipe = replace(SHORT, patch_dropout=0.6, stochastic_depth=0.2)
+    run(tmp_path, recipe, config=TWO, stop_after=5)
+    run(tmp_path, recipe, config=TWO)
+    np.testing.assert_allclose(shares, [(0.6 * (1 - step / 12), 0.2) for step in range(12)])
+
+
+def test_the_speed_is_that_of_training_alone(tmp_path, monkeypatch):
+    """A clock that only moves in a step, by 2 s, and while the images held out are looked at."""
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
+    step, look = loop._step, loop.evaluate
+    monkeypatch.setattr(loop, "_step", lambda *args: (now.__setitem__(0, now[0] + 2), step(*args))[1])
+    monkeypatch.setattr(loop, "evaluate", lambda *args: (now.__setitem__(0, now[0] + 500), look(*args))[1])
+    run(tmp_path, replace(SHORT, rand_augment=1), stop_after=6)
+    run(tmp_path, replace(SHORT, rand_augment=1))
+    with open(tmp_path / "log.csv", newline="") as file:
+        assert [float(row["images_per_second"]) for row in csv.DictReader(file)] == [8.0] * 3
+
+
+def test_a_run_depends_on_its_seed(tmp_path):
+    run(tmp_path / "a")
+    run(tmp_path / "b", replace(SHORT, seed=6))
+    assert weights(tmp_path / "a") != weights(tmp_path / "b")
+
+
+def test_stopped_between_an_epochs_last_step_and_its_row(tmp_path, monkeypatch):
+    run(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "evaluate", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / "stopped", save_seconds=-1)
+    with safe_open(tmp_path / "stopped" / "state.safetensors", framework="numpy") as file:
+        progress = json.loads(file.metadata()["progress"])
+    assert progress["step"] == 4 and progress["log"] == []
+    run(tmp_path / "stopped")
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+    assert log(tmp_path / "stopped") == log(tmp_path / "whole")
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path):
+    run(tmp_path)
+    before = weights(tmp_path)
+    run(tmp_path)
+    assert weights(tmp_path) == before and len(log(tmp_path)) == 3
+
+
+def test_killed_at_any_moment(tmp_path):
+    """A real process, killed again and again: each time the state is whole, and nothing before its step is lost."""
+    write_folder(colours(), tmp_path / "data")
+    command = [sys.executable, "-m", "minivit", "train", str(tmp_path / "data"), "--image-size", "8", "--width", "16",
+               "--layers", "1", "--heads", "2", "--mlp-width", "32", "--epochs", "30", "--batch-size", "16",
+               "--held-out", "16", "--save-seconds", "0", "--out"]
+
+    def steps():
+        with safe_open(tmp_path / "killed" / "state.safetensors", framework="numpy") as file:
+            return json.loads(file.metadata()["progress"])["step"]
+
+    chance, reached, kills = random.Random(1), 0, 0
+    for _ in range(3):
+        process = subprocess.Popen([*command, str(tmp_path / "killed")], stderr=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL)
+        while process.poll() is None and not (reached_now := _moved_on(tmp_path / "killed", reached, steps)):
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.1))
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        assert steps() >= reached_now >= reached
+        reached = steps()
+    assert kills >= 1
+    assert subprocess.run([*command, str(tmp_path / "killed")], capture_output=True).returncode == 0
+    assert subprocess.run([*command, str(tmp_path / "whole")], capture_output=True).returncode == 0
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    assert not list((tmp_path / "killed").glob(".*"))
+
+
+def _moved_on(folder, reached, steps):
+    """The step that the state on disk has, once it is past `reached`, else None."""
+    now = steps() if (folder / "state.safetensors").exists() else 0
+    return now if now > reached else None
+
+
+def test_learns(tmp_path):
+    recipe = Recipe(epochs=12, batch_size=32, peak_rate=5e-3, warmup_epochs=1, padding=0, held_out=64, seed=0)
+    model = train(colours(512), TINY, recipe, tmp_path, progress=False)
+    result = evaluate(model, colours(200, seed=1))
+    assert result["accuracy"] > 0.95
+    rows = log(tmp_path)
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) and float(rows[-1]["held_out_accuracy"]) > 0.95
+    loaded = minivit.load(tmp_path / "model.safetensors")
+    assert loaded.labels == ["blue", "red"]
+    image = colours(1, seed=2)
+    prediction = minivit.forward(image.images[0], loaded.to("cpu"))
+    assert prediction.top(1)[0][0] == image.classes[image.labels[0]]
+
+
+def test_evaluate_and_confusion():
+    model = minivit.init(TINY, seed=0, labels=["blue", "red"])
+    data = colours(30)
+    result = evaluate(model, data, batch_size=7)
+    logits = model(minivit.images.preparation.normalise(data.images, model.preprocessing)).astype(float)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(result["probabilities"], p, atol=1e-5)
+    assert result["loss"] == pytest.approx(-np.mean([math.log(p[i, k]) for i, k in enumerate(data.labels)]), rel=1e-5)
+    assert result["accuracy"] == pytest.approx(np.mean(p.argmax(axis=1) == data.labels))
+    np.testing.assert_array_equal(confusion(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0]), 3),
+                                  [[1, 1, 0], [0, 1, 0], [1, 0, 0]])
+
+
+def test_the_hashes_are_of_the_images_used(tmp_path):
+    data = colours()
+    run(tmp_path, stop_after=1)
+    lines = (tmp_path / record.HASHES).read_text().splitlines()
+    assert lines == [f"{hashlib.sha256(bytes(image.ravel().tolist())).hexdigest()}  {name}"
+                     for image, name in zip(data.images, data.names)]
+
+
+def test_the_curve_grows(tmp_path):
+    run(tmp_path, curve=True, stop_after=5)
+    first = (tmp_path / record.CURVE).read_bytes()
+    run(tmp_path, replace(SHORT), curve=True)
+    second = (tmp_path / record.CURVE).read_bytes()
+    assert first[:4] == second[:4] == b"\x89PNG" and first != second
+
+
+def test_an_error_in_drawing_costs_no_epoch(tmp_path, monkeypatch):
+    run(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "draw_curve", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / "stopped", curve=True)
+    with safe_open(tmp_path / "stopped" / "state.safetensors", framework="numpy") as file:
+        assert len(json.loads(file.metadata()["progress"])["log"]) == 1
+    run(tmp_path / "stopped", curve=True)
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+
+
+def test_a_clock_that_stands_still(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: 7.0)
+    run(tmp_path, stop_after=5)
+    with open(tmp_path / "log.csv", newline="") as file:
+        assert [float(row["images_per_second"]) for row in csv.DictReader(file)] == [0.0]
+
+
+def test_progress_shows_loss_accuracy_and_speed(tmp_path, capsys):
+    run(tmp_path, progress=True)
+    told = capsys.readouterr()
+    assert told.out == ""
+    for part in ("epoch 3/3", "4/4", "loss 0.", "accuracy ", "images/s"):
+        assert part in told.err
+
+
+# A start from given weights.
+
+FAINT = replace(SHORT, peak_rate=1e-9, weight_decay=0)
+
+
+@pytest.fixture
+def start():
+    """A model of the runs' config and classes, with other weights than the recipe's seed draws."""
+    return minivit.init(TINY, seed=11, labels=["blue", "red"], dtype="float64")
+
+
+def distance(model, other):
+    a, b = (np.concatenate([leaf.ravel() for leaf in minivit.trees.flatten(m.params).values()]) for m in (model, other))
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+def test_a_run_starts_from_the_weights_given(tmp_path, start):
+    found = run(tmp_path / "start", FAINT, start=start)
+    assert 0 < distance(found, start) < 1e-6 and found.dtype == np.float32
+    assert distance(run(tmp_path / "random", FAINT), start) > 0.1
+    averaged = run(tmp_path / "averaged", replace(FAINT, average=0.9), start=start)
+    assert distance(averaged, start) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_start_is_not_changed(tmp_path, start, dtype):
+    start = start.astype(dtype)
+    before = minivit.trees.tree_map(np.copy, start.params)
+    assert distance(run(tmp_path, start=start), start) > 1e-3
+    minivit.trees.tree_map(np.testing.assert_array_equal, start.params, before)
+
+
+def test_a_stopped_run_with_a_start_goes_on(tmp_path, start):
+    run(tmp_path / "whole", start=start)
+    run(tmp_path / "stopped", start=start, stop_after=5)
+    run(tmp_path / "stopped", start=start)
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("first, then", [("start", "other"), ("start", None), (None, "start")])
+def test_going_on_with_another_start(tmp_path, start, first, then):
+    starts = {"start": start, "other": minivit.init(TINY, seed=12, labels=start.labels), None: None}
+    run(tmp_path, start=starts[first], stop_after=2)
+    message = refused(minivit.CheckpointError, tmp_path, start=starts[then])
+    assert "belongs to another run, with start" in message
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"width": 32}, "its width is 32, expected 16"), ({"layer_norm_eps": 1e-5}, "its layer_norm_eps is 1e-05"),
+    ({"labels": ["red", "blue"]}, r"its classes is \['red', 'blue'\], expected \['blue', 'red'\]"),
+    ({"labels": None}, "its classes is None"),
+])
+def test_a_start_that_does_not_fit(tmp_path, changes, said):
+    start = minivit.init(TINY, seed=1, **{"labels": ["blue", "red"], **changes})
+    with pytest.raises(ValueError, match=said) as caught:
+        run(tmp_path, start=start)
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_the_command_starts_from_a_file(tmp_path, start, capsys):
+    write_folder(colours(), tmp_path / "data")
+    minivit.save(start, tmp_path / "start.safetensors")
+    command = ["train", str(tmp_path / "data"), "--image-size", "8", "--width", "16", "--layers", "1", "--heads", "2",
+               "--mlp-width", "32", "--epochs", "1", "--batch-size", "16", "--held-out", "16", "--peak-rate", "1e-9",
+               "--weight-decay", "0", "--out", str(tmp_path / "run"), "--start"]
+    assert cli.main([*command, str(tmp_path / "start.safetensors")]) == 0
+    assert distance(minivit.load(tmp_path / "run" / "model.safetensors"), start) < 1e-6
+    capsys.readouterr()
+    assert cli.main([*command, "nonsense"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("minivit: no file nonsense") and told.count("\n") == 1
+
+
+# Bad input.
+
+def refused(kind, folder, recipe=SHORT, **options):
+    with pytest.raises(kind) as caught:
+        run(folder, recipe, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_another_run_in_the_folder(tmp_path):
+    run(tmp_path, stop_after=2)
+    assert "recipe seed 5, not 6" in refused(minivit.CheckpointError, tmp_path, replace(SHORT, seed=6))
+    assert "recipe mixup 0.0, not 0.5" in refused(minivit.CheckpointError, tmp_path, replace(SHORT, mixup=0.5))
+    assert "recipe optimiser 'adamw', not 'muon'" in refused(minivit.CheckpointError, tmp_path,
+                                                             replace(SHORT, optimiser="muon"))
+    assert "images 80, not 90" in refused(minivit.CheckpointError, tmp_path, data=colours(90))
+    with pytest.raises(minivit.CheckpointError, match="config width 16, not 32"):
+        train(colours(), replace(TINY, width=32), SHORT, tmp_path, progress=False)
+    assert "other images" in refused(minivit.CheckpointError, tmp_path, data=colours(seed=1))
+    run(tmp_path)                                                             # and the refused left no mark
+
+
+def test_a_state_from_before_a_setting_existed_goes_on(tmp_path):
+    run(tmp_path / "whole")
+    run(tmp_path / "old", stop_after=6)
+    path = tmp_path / "old" / "state.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    about = json.loads(metadata["about"])
+    for name in ("average", "mixup", "cutmix", "erase", "patch_dropout", "stochastic_depth", "optimiser",
+                 "rand_augment", "magnitude"):
+        del about["recipe"][name]
+    save_file(load_file(path), path, metadata | {"about": json.dumps(about)})
+    run(tmp_path / "old")
+    assert weights(tmp_path / "old") == weights(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("recipe", [SHORT, replace(SHORT, optimiser="muon")], ids=["AdamW", "Muon"])
+def test_the_state_holds_every_array_of_the_optimiser(tmp_path, recipe):
+    run(tmp_path, recipe, stop_after=2)
+    found = load_file(tmp_path / "state.safetensors")
+    state = State.of(minivit.init(TINY, seed=0).params, recipe)
+    assert sorted(found) == sorted(state.arrays())
+    parts = {name.partition("/")[0] for name in found}
+    assert parts == {"weights", "first", "second"} | ({"momentum"} if recipe.optimiser == "muon" else set())
+    assert all(np.abs(array).max() > 0 for array in found.values())
+    with safe_open(tmp_path / "state.safetensors", framework="numpy") as file:
+        about = json.loads(file.metadata()["about"])
+    state.restore(tmp_path, about)
+    assert state.step == state.optimiser.steps == 2
+    for name, array in state.arrays().items():
+        np.testing.assert_array_equal(array, found[name], name)
+
+
+def test_what_a_killed_run_left_behind_is_taken_away(tmp_path):
+    """A file half-written, the folder that safetensors wrote into, and what is not ours."""
+    left = [tmp_path / f".{name}.x1_y2.part{ending}" for name, ending in (
+        ("state.safetensors", ".safetensors"), ("log.csv", ".csv"), ("curve.png", ".png"))]
+    inside = tmp_path / ".model.safetensors.x1_y2.part" / ".tmpAb12Cd"
+    inside.parent.mkdir()
+    for path in (*left, inside, tmp_path / ".tmpAb12Cd"):
+        path.write_bytes(b"half")
+    run(tmp_path, stop_after=1)
+    assert [path.name for path in tmp_path.glob(".*")] == [".tmpAb12Cd"]
+
+
+def test_damaged_states(tmp_path):
+    run(tmp_path, stop_after=2)
+    path = tmp_path / "state.safetensors"
+    whole = path.read_bytes()
+    for cut in (0, 4, 8, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        assert "is damaged" in refused(minivit.CheckpointError, tmp_path)
+    path.write_bytes(b"not a state" * 99)
+    assert "is damaged" in refused(minivit.CheckpointError, tmp_path)
+    save_file({"weights/head.bias": np.zeros(2, np.float32)}, path)
+    assert "is damaged" in refused(minivit.CheckpointError, tmp_path)
+    path.write_bytes(whole)
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    save_file({"weights/head.bias": np.zeros(2, np.float32)}, path, metadata)
+    assert "is damaged" in refused(minivit.CheckpointError, tmp_path)
+
+
+@pytest.mark.parametrize("settings, said", [
+    ({"epochs": 0}, "epochs is a whole number from 1 on, found 0"),
+    ({"batch_size": 1.5}, "batch_size is a whole number"),
+    ({"peak_rate": 0}, "peak_rate is above 0"), ({"peak_rate": math.nan}, "peak_rate is above 0"),
+    ({"label_smoothing": 1}, "label_smoothing is at least 0 and below 1"), ({"average": 1}, "average is at least 0"),
+    ({"weight_decay": -1}, "weight_decay is at least 0"), ({"mixup": -1}, "mixup is at least 0"),
+    ({"erase": 2}, "erase is a share"), ({"seed": -1}, "seed is a whole number"),
+    ({"optimiser": "sgd"}, "optimiser is \"adamw\" or \"muon\", found 'sgd'"),
+    ({"patch_dropout": 1}, "patch_dropout is at least 0 and below 1"),
+    ({"stochastic_depth": -0.1}, "stochastic_depth is at least 0 and below 1, found -0.1"),
+    ({"rand_augment": 1.5}, "rand_augment is a whole number from 0 on, found 1.5"),
+    ({"rand_augment": 1, "magnitude": 9}, "magnitude is a share, 0 to 1, found 9"),
+    ({"magnitude": 0.3}, "magnitude 0.3 changes nothing without rand_augment"),
+])
+def test_settings_out_of_range(settings, said):
+    with pytest.raises(ValueError, match=said):
+        Recipe(**settings)
+
+
+def test_too_few_images_for_a_batch(tmp_path):
+    message = refused(ValueError, tmp_path, replace(SHORT, batch_size=65))
+    assert "64 training images do not fill one batch of 65" in message
+
+
+@pytest.mark.parametrize("settings, said", [
+    ({"padding": 8}, "padding 8 could shift an image of 8 x 8 pixels out of sight"),
+    ({"stochastic_depth": 0.1}, "it needs at least 2 layers, found 1"),
+])
+def test_settings_that_do_not_fit_the_model(tmp_path, settings, said):
+    assert said in refused(ValueError, tmp_path, replace(SHORT, **settings))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_loss_that_is_lost_is_told(tmp_path):
+    message = refused(ValueError, tmp_path, replace(SHORT, peak_rate=1e30))
+    assert "the loss is" in message and "smaller peak_rate" in message

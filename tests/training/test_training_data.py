@@ -1,0 +1,166 @@
+"""Labelled images from a folder, a zip and CIFAR-10's binary files; and what is said of those that do not fit."""
+
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy_data import colours, write_folder
+
+import minivit
+from minivit.training.cifar_binary import CLASSES
+from minivit.training.data import read_labelled_images
+
+PLAIN = minivit.Preprocessing(crop_fraction=1.0)
+
+
+def read(source, split="", size=(8, 8)):
+    return read_labelled_images(source, split, size, PLAIN)
+
+
+def zipped(folder, path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*"), reverse=True):
+            archive.write(file, file.relative_to(folder).as_posix())
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "data"
+    write_folder(colours(12), folder / "train")
+    write_folder(colours(6, seed=1), folder / "test")
+    (folder / "README.txt").write_text("not an image")
+    (folder / "train" / "red" / "notes.txt").write_text("not an image")
+    (folder / "train" / "red" / "._0001.png").write_text("what a Mac leaves behind")
+    return folder
+
+
+def test_a_folder(folder):
+    toy, data = colours(12), read(folder, "train")
+    assert data.classes == ["blue", "red"] and len(data) == 12
+    assert data.names == sorted(f"train/{toy.classes[k]}/{name}" for k, name in zip(toy.labels, toy.names))
+    for image, label, name in zip(data.images, data.labels, data.names):
+        place = toy.names.index(Path(name).name)
+        np.testing.assert_array_equal(image, toy.images[place])
+        assert label == toy.labels[place]
+    assert len(read(folder, "test")) == 6
+    np.testing.assert_array_equal(read(folder / "train").images, data.images)
+
+
+def test_a_zip_gives_the_same_data(folder, tmp_path):
+    one, other = read(folder, "train"), read(zipped(folder, tmp_path / "data.zip"), "train")
+    np.testing.assert_array_equal(one.images, other.images)
+    np.testing.assert_array_equal(one.labels, other.labels)
+    assert one.names == other.names and one.classes == other.classes
+
+
+def test_images_are_fitted_to_the_models_size(folder):
+    data = read(folder, "train", (12, 16))
+    for i in (0, -1):
+        expected = minivit.images.preparation.fit(Image.open(folder / data.names[i]), (12, 16), PLAIN)
+        np.testing.assert_array_equal(data.images[i], np.asarray(expected))
+
+
+def test_subset(folder):
+    data = read(folder, "train")
+    some = data.subset([3, 1])
+    assert some.names == [data.names[3], data.names[1]] and some.classes == data.classes
+    np.testing.assert_array_equal(some.images, data.images[[3, 1]])
+    np.testing.assert_array_equal(some.labels, data.labels[[3, 1]])
+
+
+def records(labels, images):
+    """CIFAR-10's records, written out byte by byte: label, all reds, all greens, all blues."""
+    content = bytearray()
+    for label, image in zip(labels, images):
+        content.append(label)
+        for channel in range(3):
+            for row in range(32):
+                content += bytes(image[row, :, channel].tolist())
+    return bytes(content)
+
+
+@pytest.fixture
+def cifar(tmp_path):
+    """(folder, images, labels) of a tiny CIFAR-10 in its binary version."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (14, 32, 32, 3), dtype=np.uint8), rng.integers(0, 10, 14)
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    for i in range(1, 6):
+        (folder / f"data_batch_{i}.bin").write_bytes(records(labels[2 * i - 2:2 * i], images[2 * i - 2:2 * i]))
+    (folder / "test_batch.bin").write_bytes(records(labels[10:], images[10:]))
+    return folder, images, labels
+
+
+def test_cifar_binary(cifar, tmp_path):
+    folder, images, labels = cifar
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder, folder.name)
+    for source in (folder, path):
+        for split, part in (("train", slice(0, 10)), ("test", slice(10, 14))):
+            data = read(source, split, (32, 32))
+            np.testing.assert_array_equal(data.images, images[part])
+            np.testing.assert_array_equal(data.labels, labels[part])
+            assert data.classes == CLASSES and len(data.names) == len(data)
+    assert read(folder, "train", (32, 32)).names[2] == "data_batch_2.bin/00000"
+
+
+def refused(source, split=""):
+    with pytest.raises(minivit.ImageError) as caught:
+        read(source, split)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_bad_cifar_files(cifar, tmp_path):
+    folder, images, _ = cifar
+    assert "splits train and test, found ''" in refused(folder)
+    (folder / "test_batch.bin").write_bytes(records([3], images)[:-1])
+    assert "test_batch.bin" in refused(folder, "test") and "3,072 bytes" in refused(folder, "test")
+    (folder / "test_batch.bin").write_bytes(b"")
+    assert "0 bytes" in refused(folder, "test")
+    (folder / "test_batch.bin").write_bytes(records([10], images))
+    assert "has the label 10: expected 0 to 9" in refused(folder, "test")
+    (folder / "test_batch.bin").unlink()
+    assert "holds none of test_batch.bin" in refused(folder, "test")
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder, folder.name)
+    path.write_bytes(path.read_bytes()[:-3000])
+    assert "not a whole .tar.gz" in refused(path, "train")
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_a_corrupt_image_is_named(folder, tmp_path, as_zip):
+    file = next((folder / "train" / "red").glob("0*.png"))
+    file.write_bytes(file.read_bytes()[:60])
+    source = zipped(folder, tmp_path / "data.zip") if as_zip else folder
+    message = refused(source, "train")
+    assert f"train/red/{file.name} in {source}" in message and "damaged or cut short" in message
+
+
+def test_a_damaged_zip(folder, tmp_path):
+    path = zipped(folder, tmp_path / "data.zip")
+    content = bytearray(path.read_bytes())
+    start = content.index(b"\x89PNG")
+    content[start + 50] ^= 0xFF                                            # the member's checksum no longer fits
+    path.write_bytes(content)
+    assert ".png in" in refused(path, "train")
+    path.write_bytes(bytes(content)[:200])
+    assert "neither a folder nor a zip file" in refused(path, "train")
+
+
+def test_sources_without_two_classes(folder, tmp_path):
+    assert "no such file or folder" in refused(tmp_path / "nothing")
+    assert "neither a folder nor a zip" in refused(folder / "README.txt")
+    assert "under 'val'" in refused(folder, "val") and "it holds README.txt, test, train" in refused(folder, "val")
+    assert "are splits, not classes: test, train; name one, such as --split train" in refused(folder)
+    (tmp_path / "empty").mkdir()
+    assert "it holds nothing" in refused(tmp_path / "empty")
+    write_folder(colours(12).subset([0, 0]), tmp_path / "one" / "train")
+    assert "in 1 classes" in refused(tmp_path / "one", "train")
