@@ -161,8 +161,14 @@ function windows(from, to, interpolation) {               // for each new pixel:
 }
 
 function nearest(image, width, height) {
-  const data = new Uint8Array(width * height * 3), { width: w, height: h } = image;
-  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) for (let c = 0; c < 3; c++)
-    data[(y * width + x) * 3 + c] = image.data[(Math.floor((y + 0.5) * h / height) * w + Math.floor((x + 0.5) * w / width)) * 3 + c];
+  const data = new Uint8Array(width * height * 3), places = (from, to) => {     // summed up, as Pillow does, roundings and all
+    const scale = from / to, out = [];
+    for (let i = 0, at = scale * 0.5; i < to; i++, at += scale) out.push(Math.floor(at));
+    return out;
+  };
+  const columns = places(image.width, width);
+  places(image.height, height).forEach((fromY, y) => columns.forEach((fromX, x) => {
+    for (let c = 0; c < 3; c++) data[(y * width + x) * 3 + c] = image.data[(fromY * image.width + fromX) * 3 + c];
+  }));
   return { width, height, data };
 }
