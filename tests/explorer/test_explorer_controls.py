@@ -43,7 +43,7 @@ def test_choosing_a_token(page):
     from selenium.webdriver import ActionChains
     matrix = page.at("canvas.matrix")
     ActionChains(page.driver).move_to_element_with_offset(matrix, 0, round(matrix.size["height"] * 0.3)).click().perform()
-    assert page.state["token"] == int(0.8 * 65)
+    assert page.state["token"] in (51, 52)                                 # 0.8 of 65 rows
 
 
 def test_choosing_layer_and_head(page):
@@ -194,21 +194,22 @@ def test_temperature(page):
 def test_one_pixel(page):
     before = page.trace["pixels"]
     page.click('input[name="Tool"][value="pixel"]')
-    page.click('[data-patch="27"]')                                       # the middle of patch 27: pixel (14, 14)
+    page.click('[data-patch="27"]')                                       # its middle, where four pixels meet
     field = page.find("#pixel-x")
-    assert (field.get_attribute("value"), page.find("#pixel-y").get_attribute("value")) == ("14", "14")
+    x, y = (int(page.find(f"#pixel-{name}").get_attribute("value")) for name in "xy")
+    assert x in (13, 14) and y in (13, 14)
     page.press('[data-colour="0"]', keys().HOME)
     page.press('[data-colour="1"]', keys().END)
     after = page.trace["pixels"]
-    assert after[0, 14, 14, :2] == pytest.approx([-1, 1])
-    assert np.flatnonzero((after != before).any(axis=-1)).tolist() == [14 * 32 + 14]
+    assert after[0, y, x, :2] == pytest.approx([-1, 1])
+    assert np.flatnonzero((after != before).any(axis=-1)).tolist() == [y * 32 + x]
     changed(page, "one pixel")
     field.clear()
     field.send_keys("3")
     page.press('[data-colour="2"]', keys().END)
-    assert page.trace["pixels"][0, 14, 3, 2] == pytest.approx(1)
+    assert page.trace["pixels"][0, y, 3, 2] == pytest.approx(1)
     page.click('[data-colour="1"]')
-    assert page.trace["pixels"][0, 14, 3, 1] == pytest.approx(0, abs=0.1)
+    assert page.trace["pixels"][0, y, 3, 1] == pytest.approx(0, abs=0.1)
 
 
 def test_shifting_by_a_pixel(page):

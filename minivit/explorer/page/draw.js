@@ -15,8 +15,14 @@ function mix(stops, at) {
   return stops[i].map((low, c) => Math.round(low + (stops[i + 1][c] - low) * (place - i)));
 }
 
-export const weight_colour = (t) => mix(SEQUENTIAL[is_dark() ? "dark" : "light"], t);
-export const signed_colour = (t) => mix(SIGNED[is_dark() ? "dark" : "light"], (t + 1) / 2);
+const SHADES = 512, tables = new Map();
+function shades(stops) {                                  // the colours of a scale, mixed once
+  if (!tables.has(stops)) tables.set(stops, Array.from({ length: SHADES + 1 }, (_, i) => mix(stops, i / SHADES)));
+  return tables.get(stops);
+}
+const shade = (table, at) => table[Math.round(SHADES * Math.min(1, Math.max(0, at)))];
+
+export const weight_colour = (t) => shade(shades(SEQUENTIAL[is_dark() ? "dark" : "light"]), t);
 export const css = (rgb) => `rgb(${rgb.join(" ")})`;
 export const largest = (values) => values.reduce((m, v) => Math.max(m, Math.abs(v)), 0) || 1;
 
@@ -28,9 +34,11 @@ export function grid_canvas(label, props = {}) {
 /** Paint values on a canvas, a pixel each. signed: around zero. max: the value of the strongest colour. */
 export function paint(canvas, values, columns, { signed = false, max = largest(values) } = {}) {
   const rows = Math.ceil(values.length / columns), image = new ImageData(columns, rows);
+  const table = shades((signed ? SIGNED : SEQUENTIAL)[is_dark() ? "dark" : "light"]), pixels = image.data;
   for (let i = 0; i < values.length; i++) {
-    const [r, g, b] = signed ? signed_colour(values[i] / max) : weight_colour(values[i] / max);
-    image.data.set([r, g, b, 255], 4 * i);
+    const colour = shade(table, signed ? (values[i] / max + 1) / 2 : values[i] / max);
+    for (let c = 0; c < 3; c++) pixels[4 * i + c] = colour[c];
+    pixels[4 * i + 3] = 255;
   }
   put(canvas, image);
 }

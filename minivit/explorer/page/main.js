@@ -24,6 +24,9 @@ import { read_model } from "./weights.js";
 
 const $ = (id) => document.getElementById(id);
 
+const STORY = [network, patches, embedding, positions, attention, distance, mlp_view, stream, lens, head_view, rollout_view,
+  backward_pass, costs, trace_table];
+
 async function start() {
   const response = await fetch("model.safetensors");
   if (!response.ok) throw new Error(`the weights could not be loaded (${response.status})`);
@@ -101,7 +104,7 @@ async function start() {
       send();
     }
     if (waiting) return;                                   // a newer question is on its way: draw its answer instead
-    draw();
+    draw(data.gradient ? of_gradient : views);
     if (data.gradient && data.id === asked) {
       app.milliseconds.change = performance.now() - changedAt;
       document.documentElement.dataset.busy = "no";
@@ -122,12 +125,12 @@ async function start() {
 
   const story = $("story");
   const views = [picture(app, $("picture")), answer(app, $("answer")), controls(app, $("controls")),
-    ...[network, patches, embedding, positions, attention, distance, mlp_view, stream, lens, head_view, rollout_view, backward_pass,
-        costs, trace_table].map((view) => { const { node, draw: paint } = view(app); story.append(node); return paint; })];
+    ...STORY.map((view) => { const { node, draw: paint } = view(app); story.append(node); return paint; })];
+  const of_gradient = [views[0], views[1], views[3 + STORY.indexOf(backward_pass)]];
   const sources = picture_sources(app);
   $("left").append(sources.node);
   const guide = tour(app, $("tour"));
-  const draw = () => { if (app.trace) { chip(); for (const view of views) view(); guide.draw(); } };
+  const draw = (which = views) => { if (app.trace) { chip(); for (const view of which) view(); guide.draw(); } };
 
   $("open-tour").addEventListener("click", () => guide.open(app.state.section ?? 0));
   $("theme").addEventListener("click", () => {
@@ -135,7 +138,7 @@ async function start() {
     document.documentElement.dataset.theme = dark ? "light" : "dark";
     draw();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   addEventListener("hashchange", async () => {
     const name = read_address(app.state, model, size);
     if (name && name !== app.state.picture) await sources.open(name);
