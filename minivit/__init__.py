@@ -27,6 +27,7 @@ _HOME = {
     "explore": "explorer.serving",
     "Preprocessing": "images.preparation",
     "to_device": "engine.devices",
+    "check": "checking.exercises",
     "gradient_check": "checking.gradient_checking",
     "compare": "checking.comparison",
     "ImageError": "errors",
