@@ -8,7 +8,7 @@ KERNELS := .venv-kernels/bin
 BENCH := .venv-bench/bin
 EXPLORER := .venv-explorer/bin
 
-.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels kernels-env explorer explorer-test big bench gpu clean
+.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-env big bench gpu clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
@@ -58,6 +58,8 @@ explorer: .venv/.core  ## write the explorer, for any web server, to site/explor
 # Chromium is Debian's. Where it is to be had otherwise, CHROMIUM and CHROMEDRIVER name the programs.
 explorer-test: .venv-explorer/.done  ## the explorer in a real Chromium: every step against minivit, every control
 	$(EXPLORER)/python -m pytest -q -m "explorer or not explorer" tests/explorer
+
+explorer-env: .venv-explorer/.done
 
 big: .venv/.core  ## load and run B/16 to G/14 (7.4 GB) from files: peak memory and seconds
 	$(BIN)/python benchmarks/big_models.py
