@@ -92,11 +92,11 @@ class Page:
         """{name: array} of a script that yields {name: {data, shape}}, in an async function."""
         text = self.driver.execute_async_script("""
             const done = arguments[arguments.length - 1];
-            (async () => { %s })().then((steps) => {
+            (async () => { BODY })().then((steps) => {
                 const names = Object.keys(steps), reader = new FileReader();
                 reader.onload = () => done([names.map((n) => [n, steps[n].shape]), reader.result.split(",")[1]]);
                 reader.readAsDataURL(new Blob(names.map((n) => steps[n].data)));
-            }).catch((error) => done([String(error), ""]));""" % script)
+            }).catch((error) => done([String(error), ""]));""".replace("BODY", script))
         shapes, data = text
         assert isinstance(shapes, list), shapes
         numbers = np.frombuffer(base64.b64decode(data), "<f4")

@@ -12,6 +12,7 @@ from explorer_page import MEASURED, Page, served_model
 import minivit
 from minivit.explorer import page_files, serving
 
+
 @pytest.fixture(scope="session")
 def files():
     """What the server hands out: a test may add to it."""

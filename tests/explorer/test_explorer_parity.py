@@ -264,7 +264,8 @@ def test_kernel_and_plain_product_agree(modules):
         if (product === plain_product) throw new Error("no kernel");
         let seed = 1;
         const random = (n) => Float32Array.from({length: n}, () => (seed = seed * 16807 % 2147483647) / 1e9 - 1.07);
-        for (const [n, m, k] of [[1, 1, 1], [2, 3, 5], [4, 2, 4], [5, 7, 9], [65, 10, 65], [33, 65, 130], [65, 384, 192]]) {
+        const shapes = [[1, 1, 1], [2, 3, 5], [4, 2, 4], [5, 7, 9], [65, 10, 65], [33, 65, 130], [65, 384, 192]];
+        for (const [n, m, k] of shapes) {
             const a = random(n * k), b = random(m * k), bias = random(m);
             out[`kernel ${n} ${m} ${k}`] = {data: product(a, b, n, m, k, bias), shape: [n, m]};
             out[`plain ${n} ${m} ${k}`] = {data: plain_product(a, b, n, m, k, bias), shape: [n, m]};
