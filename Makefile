@@ -98,7 +98,7 @@ gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the
 	@touch $@
 
 .venv-explorer/.done: pyproject.toml
-	command -v chromedriver chromium || test -n "$$CHROMEDRIVER" || \
+	{ command -v chromedriver && command -v chromium; } || test -n "$$CHROMEDRIVER" || \
 	    ($(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y --no-install-recommends chromium chromium-driver)
 	$(PYTHON) -m venv .venv-explorer
 	$(EXPLORER)/python -m pip install -q --disable-pip-version-check selenium pytest -e .
