@@ -1,15 +1,17 @@
 # Everything below sets itself up: it needs Python 3.10 or newer, and make. `make help` lists it.
 
 PYTHON ?= python3
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BIN := .venv/bin
 PARITY := .venv-parity/bin
 KERNELS := .venv-kernels/bin
 BENCH := .venv-bench/bin
 WASM := .venv-wasm/bin
 LITE := .venv-lite/bin
+EXPLORER := .venv-explorer/bin
 
 .PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels \
-    kernels-env big bench gpu wasm wasm-env wasm-notebooks lite clean
+    kernels-env explorer explorer-test explorer-env big bench gpu wasm wasm-env wasm-notebooks lite clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
@@ -65,6 +67,15 @@ wasm-notebooks: .venv-wasm/.done  ## every notebook's cells there, from top to b
 lite: .venv-lite/.done  ## the chapters as a JupyterLite site in out/lite, to run in a browser
 	$(LITE)/python lite/build.py out/lite
 
+explorer: .venv/.core  ## write the explorer, for any web server, to site/explorer
+	$(BIN)/minivit explore -o site/explorer
+
+# Chromium is Debian's. Where it is to be had otherwise, CHROMIUM and CHROMEDRIVER name the programs.
+explorer-test: .venv-explorer/.done  ## the explorer in a real Chromium: every step against minivit, every control
+	$(EXPLORER)/python -m pytest -q -m "explorer or not explorer" tests/explorer
+
+explorer-env: .venv-explorer/.done
+
 big: .venv/.core  ## load and run B/16 to G/14 (7.4 GB) from files: peak memory and seconds
 	$(BIN)/python benchmarks/big_models.py
 
@@ -111,6 +122,13 @@ gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the
 	$(LITE)/python -m pip install -q --disable-pip-version-check -r lite/requirements.txt
 	@touch $@
 
+.venv-explorer/.done: pyproject.toml
+	{ command -v chromedriver && command -v chromium; } || test -n "$$CHROMEDRIVER" || \
+	    ($(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y --no-install-recommends chromium chromium-driver)
+	$(PYTHON) -m venv .venv-explorer
+	$(EXPLORER)/python -m pip install -q --disable-pip-version-check selenium pytest -e .
+	@touch $@
+
 # Each is optional: where one does not install, the table says so. Afterwards, minivit itself.
 .venv-bench/.done: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
@@ -124,4 +142,4 @@ gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the
 	@touch $@
 
 clean:  ## remove the environments and what was made
-	rm -rf .venv .venv-parity .venv-kernels .venv-bench .venv-wasm .venv-lite out
+	rm -rf .venv .venv-parity .venv-kernels .venv-bench .venv-wasm .venv-lite .venv-explorer site/explorer out
