@@ -47,6 +47,7 @@ class Choices:
     cut: Callable = patch_embedding.patchify
     join: Callable = cls_token.forward
     norm: Callable = layer_norm.forward
+    final_norm: Callable = layer_norm.forward
     split: Callable = attention.split_heads
     scores: Callable = attention.scores
     softmax: Callable = softmax.forward
@@ -124,7 +125,7 @@ def _head(s, params, config, choices):
     """Equation 4 and the classifier, on what the last layer returned, s["input"] (B, T, D)."""
     final = params[norm_name(config.pool)]
     pooled = choices.pool(s["input"], config)                                              # (B, T, D), or (B, D)
-    yield "norm", choices.norm(pooled, final, config.layer_norm_eps)
+    yield "norm", choices.final_norm(pooled, final, config.layer_norm_eps)
     yield "representation", choices.read(s["norm"], config)                                # (B, D)
     if "head" in params:
         yield "logits", linear.forward(s["representation"], params["head"])                # (B, K)

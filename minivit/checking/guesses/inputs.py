@@ -1,0 +1,37 @@
+"""The step is right, but reads another array than minivit's: an earlier one, or its own turned round."""
+
+from ..places import WORDS
+from .guess import Guess
+
+
+def of_place(place):
+    """Each input replaced by every earlier array of its shape, by its transpose or by a shifted one."""
+    for read in place.reads:
+        own = place.read(read)
+        if own is None:
+            continue
+        for words, array in place.before.items():
+            if array.shape == own.shape and array is not own:
+                yield _reading(place, read, words)
+        if read in ("attention", "scores"):
+            yield Guess(f"{place.kind} reads {WORDS[read]} transposed", (place.kind,),
+                        lambda p, read=read: p.again(**{read: p.read(read).swapaxes(-1, -2)}))
+        if place.kind == "norm" and own.ndim == 3:
+            yield from _earlier_layers(place)
+
+
+def _reading(place, read, words):
+    name = WORDS.get(read, read) if place.kind != "norm" else "the last layer's output"
+    return Guess(f"{place.kind} reads {words} instead of {name}", (place.kind,),
+                 lambda p: p.again(**{read: p.before[words]}) if words in p.before else None)
+
+
+def _earlier_layers(place):
+    """Layers that are missing at the end."""
+    last = place.model.config.num_layers - 1
+    for i in range(last - 1, -1, -1):
+        words, missing = f"layer {i}'s output", last - i
+        if words in place.before:
+            told = "the last layer is" if missing == 1 else f"the last {missing} layers are"
+            yield Guess(f"{told} missing: the final norm reads layer {i}'s output", ("norm",),
+                        lambda p, words=words: p.again(input=p.before[words]))

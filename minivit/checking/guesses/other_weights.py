@@ -1,0 +1,68 @@
+"""The step has the weights of another layer or section, or weights that no other step has."""
+
+import numpy as np
+
+from ..places import SECTION
+from ..variations.changes import in_blocks
+from .guess import Guess
+
+NORMS = ("norm1", "norm2", "norm")
+
+
+def of_place(place):
+    """Another layer's weights, in the whole layer or in this section; another norm's."""
+    blocks = place.model.params["blocks"]
+    if place.layer is not None and place.kind in SECTION:
+        i, section = place.layer, SECTION[place.kind]
+        kinds = tuple(SECTION)
+        for j in (j for j in range(len(blocks)) if j != i):
+            yield Guess(f"layer {i} has the weights of layer {j}", kinds,
+                        lambda p, i=i, j=j: p.under(_whole(i, j)) if p.layer == i else p.ours)
+            yield Guess(f"layer {i}'s {'.'.join(section)} has the weights of layer {j}'s", kinds,
+                        lambda p, i=i, j=j: p.under(_one(i, j, section)) if p.layer == i else p.ours)
+    if place.kind in NORMS:
+        yield from _fitted_norm(place)
+
+
+def _whole(i, j):
+    return in_blocks(lambda blocks, k: blocks[j] if k == i else blocks[k])
+
+
+def _one(i, j, section):
+    def changed(blocks, k):
+        if k != i:
+            return blocks[k]
+        if len(section) == 1:
+            return {**blocks[i], section[0]: blocks[j][section[0]]}
+        return {**blocks[i], section[0]: {**blocks[i][section[0]], section[1]: blocks[j][section[0]][section[1]]}}
+    return in_blocks(changed)
+
+
+def _fitted_norm(place):
+    """Weight and bias as theirs shows them, channel by channel; told where they are the parameters of another norm."""
+    params, theirs = place.params, place.theirs.reshape(-1, place.theirs.shape[-1])
+    if params is None or place.ours.shape != place.theirs.shape or len(theirs) < 3 or not np.isfinite(theirs).all():
+        return
+    with np.errstate(all="ignore"):
+        normal = (place.ours.reshape(theirs.shape) - params["bias"]) / params["weight"]
+    if not np.isfinite(normal).all():
+        return
+    centred = normal - normal.mean(axis=0)
+    weight = (centred * theirs).sum(axis=0) / (centred * centred).sum(axis=0)
+    bias = theirs.mean(axis=0) - weight * normal.mean(axis=0)
+    if not place.fits((weight * normal + bias).reshape(place.theirs.shape)):
+        return
+    others = {f"layer {i}'s {name}": block[name] for i, block in enumerate(place.model.params["blocks"])
+              for name in ("norm1", "norm2")}
+    others |= {"the final norm": place.model.params[name] for name in ("norm", "fc_norm") if name in place.model.params}
+    same = {part: [words for words, norm in others.items() if np.allclose(norm[part], found, rtol=1e-4, atol=1e-6)]
+            for part, found in (("weight", weight), ("bias", bias))}
+    both = [words for words in same["weight"] if words in same["bias"]]
+    if both:
+        told = f"has the weight and bias of {both[0]}"
+    else:
+        parts = [f"the {part} of {words[0]}" if words else f"a {part} that no norm of the model has"
+                 for part, words in same.items()]
+        told = "has " + " and ".join(parts)
+    yield Guess(f"{place.name} is a LayerNorm of its input, but {told}", (place.kind,),
+                lambda p: (weight * normal + bias).reshape(p.theirs.shape) if p.name == place.name else p.ours)
