@@ -55,7 +55,7 @@ class _Search:
                 break
         if not fits:
             return None
-        candidate, explained, changed = max(fits, key=lambda fit: (len(fit[1]), -len(fit[2])))
+        candidate, explained, changed = max(fits, key=lambda fit: (len(fit[1]), -_elsewhere(fit[1], fit[2])))
         cause = candidate.cause
         if isinstance(candidate, variations.Variation):
             alike = {fit[0].eps for fit in fits if getattr(fit[0], "eps", None) and len(fit[1]) == len(explained)}
@@ -126,6 +126,12 @@ def _made(guess, place):
             return guess.at(place)
         except (ValueError, KeyError, IndexError, TypeError):
             return None                     # another place may lack what the guess reads
+
+
+def _elsewhere(explained, changed):
+    """How many right steps of the same kinds a candidate would change: those of other kinds it may well leave alone."""
+    kinds = {kind_of(name) for name in explained}
+    return sum(kind_of(name) in kinds for name in changed)
 
 
 def _scope(explained, changed):

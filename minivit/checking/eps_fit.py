@@ -33,7 +33,7 @@ def of_norms(evidence, names):
     reach = 4 * error + 1e-4 * abs(mean)
     if abs(mean - own) <= reach or mean >= 1:
         return None
-    near = [e for e in STANDARD if abs(e - mean) <= max(reach, 1e-3 * e)]
+    near = [e for e in STANDARD if abs(e - mean) <= max(reach, 1e-4 * e)]
     if len(near) == 1:
         return variations.eps_variation(evidence.model, near[0])
     if not near:

@@ -21,8 +21,17 @@ READS = {"patches": ("pixels",), "patch_embedding": ("patches",), "tokens": ("pa
 
 
 def relative(ours, theirs):
-    """‖ours − theirs‖ / ‖theirs‖, infinite for another shape or values that are not finite."""
-    if ours.shape != theirs.shape or not np.isfinite(theirs).all():
+    """‖ours − theirs‖ / ‖theirs‖, infinite for another shape or values that are not finite.
+
+    −∞ on both sides is alike: what a mask writes into scores.
+    """
+    if ours.shape != theirs.shape:
+        return np.inf
+    if (hidden := np.isneginf(theirs)).any():
+        if not np.array_equal(hidden, np.isneginf(ours)):
+            return np.inf
+        ours, theirs = ours[~hidden], theirs[~hidden]
+    if not np.isfinite(theirs).all():
         return np.inf
     with np.errstate(over="ignore", invalid="ignore"):
         difference = float(np.linalg.norm(ours - theirs)) / max(float(np.linalg.norm(theirs)), 1e-300)

@@ -72,9 +72,8 @@ class Place:
         earlier = [name for name in order[:order.index(self.name)] if name in given]
         own = [name for name in earlier if layer_of(name) == self.layer and self.layer is not None]
         entering = self.evidence.inputs(f"layer.{self.layer}.norm1")[0] if self.layer is not None else None
-        found = {WORDS.get(kind_of(name), name): given[name] for name in own}
-        if entering in given:
-            found[WORDS["input"]] = given[entering]
+        found = {WORDS["input"]: given[entering]} if entering in given else {}
+        found |= {WORDS.get(kind_of(name), name): given[name] for name in own}
         for name in earlier:
             if name not in own and name != entering:
                 short = kind_of(name)

@@ -1,5 +1,7 @@
 """The step is right, but reads another array than minivit's: an earlier one, or its own turned round."""
 
+import numpy as np
+
 from ..places import WORDS
 from .guess import Guess
 
@@ -16,6 +18,10 @@ def of_place(place):
         if read in ("attention", "scores"):
             yield Guess(f"{place.kind} reads {WORDS[read]} transposed", (place.kind,),
                         lambda p, read=read: p.again(**{read: p.read(read).swapaxes(-1, -2)}))
+        if read == "attention":
+            yield Guess("attention is not applied: attended is made of each token's own value", ("attended",),
+                        lambda p: p.again(attention=np.broadcast_to(np.eye(p.read("attention").shape[-1]),
+                                                                    p.read("attention").shape)))
         if place.kind == "norm" and own.ndim == 3:
             yield from _earlier_layers(place)
 

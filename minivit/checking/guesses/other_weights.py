@@ -16,12 +16,27 @@ def of_place(place):
         i, section = place.layer, SECTION[place.kind]
         kinds = tuple(SECTION)
         for j in (j for j in range(len(blocks)) if j != i):
+            yield from _shifted(i, j, len(blocks), kinds)
             yield Guess(f"layer {i} has the weights of layer {j}", kinds,
                         lambda p, i=i, j=j: p.under(_whole(i, j)) if p.layer == i else p.ours)
             yield Guess(f"layer {i}'s {'.'.join(section)} has the weights of layer {j}'s", kinds,
                         lambda p, i=i, j=j: p.under(_one(i, j, section)) if p.layer == i else p.ours)
     if place.kind in NORMS:
         yield from _fitted_norm(place)
+
+
+def _shifted(i, j, count, kinds):
+    """The orders of layers in which layer i has the weights of layer j."""
+    orders = {f"the weights of layers {i} and {j} are swapped": {i: j, j: i}}
+    if j == i + 1 < count - 1:
+        orders[f"layer {i} is left out: from there on each layer has the next one's weights"] = \
+            {k: min(k + 1, count - 1) for k in range(i, count)}
+    if j == i - 1 and i < count - 1:
+        orders[f"layer {j} stands twice: from layer {i} on each layer has the weights of the one before"] = \
+            {k: k - 1 for k in range(i, count)}
+    for words, order in orders.items():
+        yield Guess(words, kinds, lambda p, order=order: p.under(in_blocks(lambda blocks, k: blocks[order.get(k, k)]))
+                    if p.layer in order else p.ours)
 
 
 def _whole(i, j):

@@ -5,6 +5,7 @@ import numpy as np
 from ... import gelu, layer_norm, softmax
 from ..variations.activations import FUNCTIONS
 from ..variations.roundings import WAYS
+from . import masks
 from .guess import Guess
 
 AFTER = {"GELU": lambda a: gelu.forward(a)[0], "its tanh form of GELU": lambda a: gelu.forward(a, "tanh")[0],
@@ -27,7 +28,11 @@ TOKENS = ("image", "token", "channel")
 
 def of_place(place):
     """Functions and orders that make theirs of ours."""
-    if place.ours.shape != place.theirs.shape or not np.isfinite(place.theirs).all():
+    if place.ours.shape != place.theirs.shape:
+        return
+    if place.kind == "scores":
+        yield from masks.of_scores(place)
+    if not np.isfinite(place.theirs).all():
         return
     with np.errstate(all="ignore"):
         for words, function in AFTER.items():
@@ -38,20 +43,35 @@ def of_place(place):
             if place.fits(WAYS[words](place.ours)):
                 yield Guess(f"{place.kind} is rounded to {words}", (place.kind,), lambda p, words=words: WAYS[words](p.ours))
     yield from _norms(place)
+    yield from _temperature(place)
     yield from _orders(place)
     if place.kind == "representation":
         yield from _tokens(place)
 
 
+def _temperature(place):
+    """A softmax of a multiple of the scores."""
+    scores = place.read("scores") if place.kind == "attention" else place.read("logits")
+    if place.kind not in ("attention", "probabilities") or scores is None or place.theirs.min() <= 0:
+        return
+    s, logarithm = (a - a.mean(axis=-1, keepdims=True) for a in (scores, np.log(place.theirs)))
+    factor = float((s * logarithm).sum() / max(float((s * s).sum()), 1e-300))
+    if place.fits(softmax.forward(factor * scores)[0]):
+        yield Guess(f"softmax is of {factor:.6g} times the {'scores' if place.kind == 'attention' else 'logits'}",
+                    (place.kind,), lambda p: softmax.forward(factor * p.read(p.reads[0]))[0])
+
+
 def _norms(place):
     """A LayerNorm with parameters of the model, at the end of the step."""
     params = place.model.params if place.layer is None else place.model.params["blocks"][place.layer]
+    params = params | ({} if place.kind not in ("tokens", "embedded") else
+                       {name: place.model.params["blocks"][0][name] for name in ("norm1", "norm2")})
     eps = place.model.config.layer_norm_eps
     for name in ("norm1", "norm2", "norm", "fc_norm"):
         if name in params and params[name]["weight"].size == place.ours.shape[-1]:
             yield Guess(f"{place.kind} goes through {name} once more at its end", (place.kind,),
-                        lambda p, name=name: layer_norm.forward(p.ours, (p.model.params if p.layer is None else
-                                                                         p.model.params["blocks"][p.layer])[name], eps)[0])
+                        lambda p, name=name: layer_norm.forward(p.ours, (
+                            params if p.layer is None else p.model.params["blocks"][p.layer])[name], eps)[0])
 
 
 def _orders(place):

@@ -16,8 +16,8 @@ def of_place(place):
     terms = {words: a for words, a in (arrays | place.before).items() if a.shape == place.theirs.shape}
     own = [words for words in arrays if words in terms] if place.kind in ("residual1", "output") else []
     others = [words for words in terms if words not in own]
-    tried = [own, *([words] for words in others), *([*own, words] for words in others),
-             *([one, words] for one in own for words in others)]
+    tried = [own, *([words] for words in others), *([one, words] for one in own for words in others),
+             *([*own, words] for words in others)]
     if place.ours.shape == place.theirs.shape and place.kind not in ("residual1", "output"):
         terms = {"minivit's own": place.ours, **terms}
         tried += [["minivit's own", words] for words in others]
@@ -52,4 +52,5 @@ def _factors(arrays, theirs):
 
 
 def _told(factors, names):
-    return " + ".join(name if f == 1 else f"{f:.6g} × ({name})" for f, name in zip(factors, names))
+    terms = [name if f == 1 else f"−({name})" if f == -1 else f"{f:.6g} × ({name})" for f, name in zip(factors, names)]
+    return " + ".join(terms)

@@ -31,7 +31,8 @@ FUNCTIONS = {
     "GELU without its ½: x (1 + erf(x / √2))": lambda x: 2 * gelu.forward(x)[0],
     "Φ(x), GELU without its factor x": lambda x: _distribution(x),
     "GELU twice": lambda x: gelu.forward(gelu.forward(x)[0])[0],
-    "leaky ReLU (0.01)": lambda x: np.where(x > 0, x, 0.01 * x),
+    **{f"leaky ReLU (slope {slope} below 0)": lambda x, slope=slope: np.where(x > 0, x, slope * x)
+       for slope in (0.01, 0.05, 0.1, 0.2, 0.25, 0.3)},
     "ELU": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "SELU": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),
     "tanh": np.tanh,

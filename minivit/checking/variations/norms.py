@@ -60,6 +60,10 @@ def of_forms(model):
         "the mean is not subtracted (RMSNorm)": lambda x, eps: normalised(x, eps, mean=False),
         "the mean is not subtracted, but the variance is taken about it":
             lambda x, eps: x / np.sqrt(x.var(axis=-1, keepdims=True) + eps),
+        "the mean of x² is taken for the variance, though the mean is subtracted": lambda x, eps:
+            (x - x.mean(axis=-1, keepdims=True)) / np.sqrt((x * x).mean(axis=-1, keepdims=True) + eps),
+        "the root is taken twice: √(√var + eps)": lambda x, eps:
+            (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.std(axis=-1, keepdims=True) + eps),
         "the root is missing: x is divided by the variance": lambda x, eps: normalised(x, eps, root=False),
         "nothing is divided by: the mean alone is subtracted": lambda x, eps: x - x.mean(axis=-1, keepdims=True),
         "x is divided by its length, ‖x‖": lambda x, eps: x / np.linalg.norm(x, axis=-1, keepdims=True),

@@ -16,16 +16,13 @@ def of_pixels(model):
     """The order in which a patch is flattened, colours are stored, and patches are taken."""
     P, axes = model.config.patch_size, ("row", "column", "colour")
 
-    def weight_as(a, order, back):
-        sides = (P, P, 3)
-        if back:
-            return a.reshape(*(sides[i] for i in order), -1).transpose(*np.argsort(order), 3).reshape(a.shape)
-        return a.reshape(*sides, -1).transpose(*order, 3).reshape(a.shape)
+    def flattened(x, P, order):
+        patches = patch_embedding.patchify(x, P)
+        return patches.reshape(*patches.shape[:2], P, P, 3).transpose(0, 1, *(2 + i for i in order)).reshape(patches.shape)
 
     for order in list(itertools.permutations(range(3)))[1:]:
-        for back in (True, False):
-            yield Variation(f"patches are flattened in another order: ({', '.join(axes[i] for i in order)})", PATCHES,
-                            in_patches(lambda a, order=order, back=back: weight_as(a, order, back)))
+        yield Variation(f"patches are flattened in another order: ({', '.join(axes[i] for i in order)})", PATCHES,
+                        choices={"cut": lambda x, P, order=order: flattened(x, P, order)})
     yield Variation("the colours are in the order blue, green, red", ("pixels",), input=lambda x: x[..., ::-1])
 
     def cut(change):
@@ -94,6 +91,8 @@ def of_positions(model):
                "positions are missing": np.zeros_like,
                "positions are added twice": lambda t: 2 * t,
                "positions are subtracted": lambda t: -t,
+               "positions run from the last token to the first": lambda t: t[:, ::-1],
+               "every token has the mean of all positions": lambda t: np.broadcast_to(t.mean(1, keepdims=True), t.shape),
                "every token has the first one's position": lambda t: np.broadcast_to(t[:, :1], t.shape),
                "positions are one place late": patches(lambda t: np.roll(t, 1, axis=1)),
                "positions are one place early": patches(lambda t: np.roll(t, -1, axis=1))}

@@ -20,6 +20,7 @@ def of_head(model):
              "the first patch's token": lambda n: n[:, first],
              "sum of the patches": lambda n: n[:, first:].sum(axis=1),
              "mean of [CLS] and of the patches' mean": lambda n: (n[:, 0] + n[:, first:].mean(axis=1)) / 2,
+             "[CLS] plus the patches' mean": lambda n: n[:, 0] + n[:, first:].mean(axis=1),
              "the middle token": lambda n: n[:, T // 2]}
     if mean:
         reads["[CLS]"] = lambda n: n[:, 0]
