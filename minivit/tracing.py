@@ -116,7 +116,7 @@ def _layer(s, params, config, choices):
     yield "residual1", choices.residual(s["input"], s["attended"], s["norm1"], params["norm1"], eps)  # (B, T, D)
     yield "norm2", choices.norm(s["residual1"], params["norm2"], eps)                      # (B, T, D)
     expanded, _ = linear.forward(s["norm2"], params["mlp"]["fc1"])                         # (B, T, M)
-    yield "hidden", choices.activation(expanded, config.gelu, keep=False)                  # (B, T, M)
+    yield "hidden", choices.activation(expanded, config.gelu, with_cache=False)                # (B, T, M)
     yield "mlp", linear.forward(s["hidden"], params["mlp"]["fc2"])                         # (B, T, D)
     yield "output", choices.residual(s["residual1"], s["mlp"], s["norm2"], params["norm2"], eps)      # (B, T, D)
 
