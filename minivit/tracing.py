@@ -44,15 +44,15 @@ class Choices:
     residual gets x, the branch, what the branch read (normed x), and the params and eps of the branch's LayerNorm.
     """
 
-    cut: Callable = patch_embedding.patchify
-    join: Callable = cls_token.forward
-    norm: Callable = layer_norm.forward
-    final_norm: Callable = layer_norm.forward
-    split: Callable = attention.split_heads
-    scores: Callable = attention.scores
-    softmax: Callable = softmax.forward
+    cut: Callable = lambda x, P: patch_embedding.patchify(x, P)
+    join: Callable = lambda x, params: cls_token.forward(x, params)
+    norm: Callable = lambda x, params, eps: layer_norm.forward(x, params, eps)
+    final_norm: Callable = lambda x, params, eps: layer_norm.forward(x, params, eps)
+    split: Callable = lambda qkv, num_heads: attention.split_heads(qkv, num_heads)
+    scores: Callable = lambda query, key: attention.scores(query, key)
+    softmax: Callable = lambda scores: softmax.forward(scores)
     merge: Callable = merge_heads
-    activation: Callable = gelu.forward
+    activation: Callable = lambda x, form: gelu.forward(x, form, with_cache=False)
     residual: Callable = add
     pool: Callable = pool_tokens
     read: Callable = read_out
@@ -116,7 +116,7 @@ def _layer(s, params, config, choices):
     yield "residual1", choices.residual(s["input"], s["attended"], s["norm1"], params["norm1"], eps)  # (B, T, D)
     yield "norm2", choices.norm(s["residual1"], params["norm2"], eps)                      # (B, T, D)
     expanded, _ = linear.forward(s["norm2"], params["mlp"]["fc1"])                         # (B, T, M)
-    yield "hidden", choices.activation(expanded, config.gelu, with_cache=False)                # (B, T, M)
+    yield "hidden", choices.activation(expanded, config.gelu)                              # (B, T, M)
     yield "mlp", linear.forward(s["hidden"], params["mlp"]["fc2"])                         # (B, T, D)
     yield "output", choices.residual(s["residual1"], s["mlp"], s["norm2"], params["norm2"], eps)      # (B, T, D)
 

@@ -55,7 +55,7 @@ class _Search:
                 break
         if not fits:
             return None
-        candidate, explained, changed = max(fits, key=lambda fit: (len(fit[1]), -_elsewhere(fit[1], fit[2])))
+        candidate, explained, changed = max(fits, key=lambda fit: (len(fit[1]), -_elsewhere(*fit)))
         cause = candidate.cause
         if isinstance(candidate, variations.Variation):
             alike = {fit[0].eps for fit in fits if getattr(fit[0], "eps", None) and len(fit[1]) == len(explained)}
@@ -83,7 +83,10 @@ class _Search:
                 made = self.evidence.steps(variation, self.found)
             except (ValueError, KeyError, FloatingPointError):
                 continue                    # shapes that this variation makes impossible
-            yield variation, *self._effect(lambda other: made.get(other), variation.tolerance)
+            explained, changed = self._effect(lambda other: made.get(other), variation.tolerance)
+            if variation.eps and any(kind_of(other) == kind_of(name) for other in self.wrong if other not in explained):
+                continue                    # an eps that holds in one layer alone is some other thing there
+            yield variation, explained, changed
         if not self.evidence.is_direct(name):
             return
         for guess in guesses.of_place(place):
@@ -128,10 +131,10 @@ def _made(guess, place):
             return None                     # another place may lack what the guess reads
 
 
-def _elsewhere(explained, changed):
-    """How many right steps of the same kinds a candidate would change: those of other kinds it may well leave alone."""
+def _elsewhere(candidate, explained, changed):
+    """How many right steps a candidate would change that it could not leave alone."""
     kinds = {kind_of(name) for name in explained}
-    return sum(kind_of(name) in kinds for name in changed)
+    return sum(kind_of(name) in kinds or not getattr(candidate, "apart", False) for name in changed)
 
 
 def _scope(explained, changed):

@@ -102,7 +102,7 @@ TABLES = [
         ('return xhat * w["weight"] - w["bias"]', ("subtracted",))]),
     (NORM1, "layer.0.norm1", [("y = z", ("LayerNorm is missing", "missing")), ('y = layer_norm(z, w["norm2"])', ("norm2",)),
                               ('y = layer_norm(z, params["norm"])', ("final norm",)),
-                              ('y = layer_norm(z + first, w["norm1"])', ("embedded",))]),
+                              ('y = layer_norm(2 * z, w["norm1"])', ("eps is 2.5e-07",))]),
     (NORM1, "layer.1.norm1", [('y = layer_norm(first, w["norm1"])', ("embedded",))]),
     (QKV, "layer.0.query", [
         ('qkv = y @ w["attn"]["qkv"]["weight"]', ("qkv.bias is missing",)),

@@ -51,7 +51,7 @@ def others():
     """Functions that are no GELU, or half of one."""
     for words, function in FUNCTIONS.items():
         yield Variation(f"the activation is {words}", ("hidden",),
-                        choices={"activation": lambda x, form, with_cache, function=function: function(x)})
+                        choices={"activation": lambda x, form, function=function: function(x)})
 
 
 def _distribution(x):

@@ -13,7 +13,7 @@ EVERY = ("norm1", "norm2", "norm")
 def eps_variation(model, eps):
     """LayerNorm's eps is another."""
     return Variation(f"LayerNorm's eps is {eps:.4g}: layer_norm_eps={eps:.4g}, found {model.config.layer_norm_eps:.4g}",
-                     EVERY, lambda m: with_config(m, layer_norm_eps=eps), eps=eps)
+                     EVERY, lambda m: with_config(m, layer_norm_eps=eps), eps=eps, apart=True)
 
 
 def of_eps(model):
@@ -41,7 +41,7 @@ def _scaled(change):
 
 def _every(cause, norm):
     """A Variation of every norm, and one of the final norm alone, with norm(x, params, eps)."""
-    yield Variation(cause, EVERY, choices={"norm": norm, "final_norm": norm})
+    yield Variation(cause, EVERY, choices={"norm": norm, "final_norm": norm}, apart=True)
     yield Variation(f"{cause}, in the final norm", ("norm",), choices={"final_norm": norm})
 
 
@@ -94,7 +94,7 @@ def of_forms(model):
               "x̂ is divided by the weight": lambda n, w, b: n / w + b}
     for words, change in scales.items():
         yield from _every(f"LayerNorm: {words}", _scaled(change))
-    yield Variation("LayerNorm is missing", EVERY, choices={"norm": nothing, "final_norm": nothing})
+    yield Variation("LayerNorm is missing", EVERY, choices={"norm": nothing, "final_norm": nothing}, apart=True)
 
 
 def nothing(x, params, eps):

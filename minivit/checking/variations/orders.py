@@ -21,8 +21,13 @@ def of_pixels(model):
         return patches.reshape(*patches.shape[:2], P, P, 3).transpose(0, 1, *(2 + i for i in order)).reshape(patches.shape)
 
     for order in list(itertools.permutations(range(3)))[1:]:
-        yield Variation(f"patches are flattened in another order: ({', '.join(axes[i] for i in order)})", PATCHES,
-                        choices={"cut": lambda x, P, order=order: flattened(x, P, order)})
+        cause = f"patches are flattened in another order: ({', '.join(axes[i] for i in order)})"
+        yield Variation(cause, PATCHES, choices={"cut": lambda x, P, order=order: flattened(x, P, order)})
+        # The same of the kernel alone, where the reference's patches are in minivit's order.
+        for sides in ((P, P, 3), tuple((P, P, 3)[i] for i in order)):
+            turn = order if sides == (P, P, 3) else np.argsort(order)
+            yield Variation(cause, ("patch_embedding",), in_patches(
+                lambda a, sides=sides, turn=turn: a.reshape(*sides, -1).transpose(*turn, 3).reshape(a.shape)))
     yield Variation("the colours are in the order blue, green, red", ("pixels",), input=lambda x: x[..., ::-1])
 
     def cut(change):

@@ -23,4 +23,4 @@ def of_sums():
     for words, total in sums.items():
         yield Variation(f"the residual sums: {words}", ("residual1", "output"),
                         choices={"residual": lambda x, branch, normed, params, eps, total=total:
-                                 total(x, branch, normed)})
+                                 total(x, branch, normed)}, apart=True)

@@ -16,8 +16,8 @@ class Variation:
     """One choice other than minivit's. cause: in words, what the other side does. where: the steps it shows in first.
 
     model: the model changed in config or params. input: other pixels. choices: {name of a tracing.Choices: function}.
-    tolerance: how far off it may be and still count, where libraries compute it in float32. eps: LayerNorm's, where
-    that is what differs.
+    tolerance: how far off it may be and still count, where libraries compute it in float32. apart: whether it may hold
+    in one of these steps and not in another, as a sum may be wrong once. eps: LayerNorm's, where that is what differs.
     """
 
     cause: str = ""
@@ -26,6 +26,7 @@ class Variation:
     input: Callable = same
     choices: dict = field(default_factory=dict)
     tolerance: float = 0.0
+    apart: bool = False
     eps: float | None = None
 
     def and_also(self, other):
