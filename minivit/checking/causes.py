@@ -58,8 +58,8 @@ class _Search:
         candidate, explained, changed = max(fits, key=lambda fit: (len(fit[1]), -_elsewhere(*fit)))
         cause = candidate.cause
         if isinstance(candidate, variations.Variation):
-            alike = {fit[0].eps for fit in fits if getattr(fit[0], "eps", None) and len(fit[1]) == len(explained)}
-            if candidate.eps and len(alike) > 1:
+            alike = [fit[0].eps for fit in fits if getattr(fit[0], "eps", None) and len(fit[1]) == len(explained)]
+            if candidate.eps and max(alike) > 1.1 * min(alike):
                 cause = cause.replace(variations.eps_variation(self.evidence.model, candidate.eps).cause,
                                       eps_fit.unnamed(self.evidence.model, candidate.eps).cause)
             self.eps_is_named = self.eps_is_named or candidate.eps is not None

@@ -14,7 +14,7 @@ from ..tracing import trace
 from . import causes, pixel_recipes
 from .evidence import TOLERANCE, Evidence
 from .gradients import gradients_of, upstream
-from .reference import fitted, open_reference, pixels_of, steps_of
+from .reference import dtype_of, fitted, open_reference, pixels_of, steps_of
 from .rows import rows_of
 from .verdict import GRADIENT, Comparison, Row
 
@@ -43,8 +43,7 @@ def compare(model, reference, image=None, gradients=False):
         ours |= gradients_of(model, x, dy)
     theirs = arrays if arrays is not None else steps_of(other, x, dy, model)
     unused = [name for name in theirs if name not in ours and name != "dlogits"] if arrays is not None else []
-    dtypes = {str(a.dtype) for name, a in theirs.items() if name in ours}
-    dtype = next((dtype for dtype in ("float16", "float32") if dtype in dtypes), "float64")
+    dtype = dtype_of({name: a for name, a in theirs.items() if name in ours})
     theirs = fitted({name: np.asarray(a, np.float64) for name, a in theirs.items() if name in ours}, ours)
     if not theirs:
         raise ValueError(f"{label} holds none of the trace's steps: it has {', '.join(list(arrays or {})[:5]) or 'none'}"

@@ -62,6 +62,20 @@ def steps_of(other, x, dy, model):
     return steps | {GRADIENT + name: to_timm(name, a, P) if name != "pixels" else a for name, a in grads.items()}
 
 
+def dtype_of(arrays):
+    """"float16", "float32" or "float64": the least exact of the arrays, whatever they were stored as afterwards.
+
+    Numbers that all are float32's were computed in it. Pixels are always prepared so, and tell nothing.
+    """
+    dtypes = {str(a.dtype) for a in arrays.values()}
+    told = next((dtype for dtype in ("float16", "float32") if dtype in dtypes), "float64")
+    computed = [np.asarray(a, np.float64) for name, a in arrays.items() if name not in ("pixels", "patches")]
+    with np.errstate(over="ignore"):
+        narrow = any(a.size for a in computed) and all(np.array_equal(a.astype(np.float32), a, equal_nan=True)
+                                                       for a in computed)
+    return "float32" if narrow and told == "float64" else told
+
+
 def fitted(theirs, ours):
     """The reference's arrays, each in the shape of our step where it holds the same numbers in another one.
 
