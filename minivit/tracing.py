@@ -1,7 +1,7 @@
 """Every named step from pixels to probabilities: the whole network once more, one line a step.
 
-`vit.forward` composes sections; here the sections are opened, so that each intermediate can be looked at by name. A line
-makes a step out of `s`, the steps before it. `Choices` holds what another author may have written otherwise.
+`vit.forward` composes sections; here the sections are opened, so that each intermediate can be looked at by name. A
+line makes a step out of `s`, the steps before it. `Choices` holds what another author may have written otherwise.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def add(x, branch, normed, params, eps):
 
 
 def pool_tokens(z, config):
-    """What the final norm reads of z (B, T, D): every token, of which one is read later, or the patches' mean (B, D)."""
+    """What the final norm reads of z (B, T, D): all tokens, of which one is read later, or the patches' mean (B, D)."""
     return z if config.pool == "cls" else z[:, int(config.class_token):].mean(axis=1)
 
 

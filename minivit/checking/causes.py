@@ -74,7 +74,10 @@ class _Search:
 
     def _candidates_that_fit(self, name):
         place = Place(self.evidence, name)
-        before = relative(place.ours if self.found is PLAIN else self.evidence.step(name, found=self.found), place.theirs)
+        before = relative(self.evidence.step(name, found=self.found), place.theirs)
+        for guess in guesses.of_missing_layers(place):
+            if self._is_near(name, _made(guess, place), before):
+                yield guess, [name], []
         for variation in tqdm(list(self._variations(name)), desc=f"causes of {name}", delay=1, leave=False):
             try:
                 array = self.evidence.step(name, variation, found=self.found)
@@ -83,7 +86,7 @@ class _Search:
                 made = self.evidence.steps(variation, self.found)
             except (ValueError, KeyError, FloatingPointError):
                 continue                    # shapes that this variation makes impossible
-            explained, changed = self._effect(lambda other: made.get(other), variation.tolerance)
+            explained, changed = self._effect(made.get, variation.tolerance)
             if variation.eps and any(kind_of(other) == kind_of(name) for other in self.wrong if other not in explained):
                 continue                    # an eps that holds in one layer alone is some other thing there
             yield variation, explained, changed

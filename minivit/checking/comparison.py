@@ -46,10 +46,12 @@ def compare(model, reference, image=None, gradients=False):
     dtype = dtype_of({name: a for name, a in theirs.items() if name in ours})
     theirs = fitted({name: np.asarray(a, np.float64) for name, a in theirs.items() if name in ours}, ours)
     if not theirs:
-        raise ValueError(f"{label} holds none of the trace's steps: it has {', '.join(list(arrays or {})[:5]) or 'none'}"
-                         "; minivit trace -o FILE.npz writes their names")
+        names = ", ".join(list(arrays or {})[:5]) or "none"
+        raise ValueError(f"{label} holds none of the trace's steps: it has {names}; minivit trace -o FILE.npz "
+                         "writes their names")
     evidence = Evidence(model, x, ours, theirs, dtype)
-    comparison = Comparison(model.name or "the model", label, rows_of(evidence, ours, dy), TOLERANCE[dtype], unused=unused)
+    rows = rows_of(evidence, ours, dy)
+    comparison = Comparison(model.name or "the model", label, rows, TOLERANCE[dtype], unused=unused)
     if arrays is not None and "pixels" in theirs:
         _judge_pixels(comparison, evidence, image)
     if not comparison.agrees and comparison.cause is None:

@@ -1,8 +1,10 @@
 """LayerNorm's eps from what norms were given and made of it, with the error of the estimate: rounding may hide it.
 
-With ours y = x̂ w + b at our eps and theirs at eps', (y − b) is √((var + eps') / (var + eps)) times (y' − b): each token's
-ratio of lengths tells eps'. Its mean over all tokens is as sure as the tokens agree on it.
+With ours y = x̂ w + b at our eps and theirs at eps', (y − b) is √((var + eps') / (var + eps)) times (y' − b): each
+token's ratio of lengths tells eps'. Its mean over all tokens is as sure as the tokens agree on it.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +15,10 @@ STANDARD = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12)
 
 
 def of_norms(evidence, names):
-    """The Variation with the eps that the norms `names` show, or one whose cause names no number; None where none fits."""
+    """The Variation with the eps that the norms `names` show, its cause without a number where rounding hides it.
+
+    None where the norms show no other eps than the model's, or nothing.
+    """
     places = [Place(evidence, name) for name in names if evidence.is_direct(name)]
     estimates, weights = [], []
     for place in places:
@@ -43,7 +48,6 @@ def of_norms(evidence, names):
 
 def unnamed(model, eps):
     """A Variation of eps whose number rounding hides."""
-    from dataclasses import replace
     own = model.config.layer_norm_eps
     side = "below" if eps < own else "above"
     return replace(variations.eps_variation(model, eps),

@@ -72,7 +72,9 @@ class Evidence:
         if instead:
             prefix = name[:-len(kind_of(name))]
             given = given | {prefix + read: a for read, a in instead.items() if read != "input"}
-            z = instead.get("input", z)
+            if "input" in instead:
+                layer = layer_of(name)
+                z, first_layer = instead["input"], self.model.config.num_layers if layer is None else layer
         for made, array in variations.steps(self.model, self.x, found.and_also(variation), z, first_layer, given):
             if made == name:
                 return array

@@ -17,13 +17,13 @@ def gradients_of(model, x, dy):
 
 
 def upstream(model, x, arrays):
-    """dy (B, K), the gradient of the output that both sides start from: the arrays' own "dlogits", or random numbers."""
+    """dy (B, K), the output's gradient that both sides start from: the arrays' own "dlogits", or random numbers."""
     dy = np.random.default_rng(0).standard_normal(model(x).shape)
     return np.asarray((arrays or {}).get("dlogits", dy), np.float64)
 
 
 def cause_of(ours, theirs, rows):
-    """Why gradients differ where the forward pass agrees: all by one factor, as a mean over a sum is. None if not so."""
+    """Why gradients differ where the forward pass agrees: all by one factor, as a mean over a sum is. Else None."""
     names = [row.name for row in rows if row.name.startswith(GRADIENT) and np.isfinite(row.relative)]
     if len(names) < 2 or any(not np.isfinite(row.relative) for row in rows):
         return None

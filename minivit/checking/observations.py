@@ -2,8 +2,9 @@
 
 import numpy as np
 
-HOW = {"patches": "cut one image by hand and print the first patch", "patch_embedding": "multiply one patch by the kernel "
-       "by hand: patches @ weight + bias", "tokens": "print token 0 and token 1 beside cls_token and patch 0",
+HOW = {"patches": "cut one image by hand and print the first patch",
+       "patch_embedding": "multiply one patch by the kernel by hand: patches @ weight + bias",
+       "tokens": "print token 0 and token 1 beside cls_token and patch 0",
        "embedded": "subtract the tokens from it: what is left should be pos_embed",
        "norm1": "take one token: subtract its mean, divide by √(var + eps), then weight and bias",
        "query": "multiply one token of norm1 by the query's third of qkv.weight, and split it into heads",
@@ -53,7 +54,8 @@ def _seen(ours, theirs):
         return f"it is {factor:.6g} times minivit's {rest}"
     difference = (theirs - ours).reshape(-1, theirs.shape[-1])
     if len(difference) > 1 and np.linalg.norm(difference - difference.mean(axis=0)) <= 1e-2 * size * scale:
-        return f"minivit's plus one vector that is the same for all tokens, of length {np.linalg.norm(difference[0]):.3g}"
+        length = np.linalg.norm(difference[0])
+        return f"minivit's plus one vector that is the same for all tokens, of length {length:.3g}"
     if (parts := _in_part(ours, theirs)) is not None:
         return parts
     for axis, words in ((-1, "each token"), (0, "each channel")):

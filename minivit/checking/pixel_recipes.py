@@ -83,11 +83,11 @@ def of_pixels(model, pixels):
     expected = f"the model has mean {_numbers(own.mean)} and deviation {_numbers(own.std)}"
     for name, (mean, std) in MEANS.items():
         if _on_grid(pixels, mean, std):
-            return WRONG, (f"the pixels look prepared otherwise: every number is an 8-bit one under {name}, none of the "
-                           f"model's; {expected}")
+            return WRONG, (f"the pixels look prepared otherwise: every number is an 8-bit one under {name}, not under "
+                           f"the model's; {expected}")
     for words, mean, std in (
-            ("the colours look to be in the order blue, green, red: every number is an 8-bit one under the model's mean "
-             "and deviation taken in that order", own.mean[::-1], own.std[::-1]),
+            ("the colours look to be in the order blue, green, red: every number is an 8-bit one under the model's "
+             "mean and deviation taken in that order", own.mean[::-1], own.std[::-1]),
             ("the pixels look normalised twice", np.add(own.mean, np.multiply(own.std, own.mean)),
              np.square(own.std))):
         if _on_grid(pixels, mean, std):
@@ -100,7 +100,8 @@ def _range(pixels, own, expected):
     low = ((0 - np.array(own.mean)) / own.std).min()
     high = ((1 - np.array(own.mean)) / own.std).max()
     least, most = float(pixels.min()), float(pixels.max())
-    seen = f"the pixels run from {least:.3g} to {most:.3g}, those of an image under the model's from {low:.3g} to {high:.3g}"
+    seen = (f"the pixels run from {least:.3g} to {most:.3g}, those of an image under the model's mean and deviation "
+            f"from {low:.3g} to {high:.3g}")
     if least >= 0 and most > 20:
         return WRONG, f"{seen}: they look like 0 to 255, not divided and not normalised; {expected}"
     if least >= 0 and 0.5 < most <= 1 and low < 0:

@@ -85,8 +85,10 @@ def fitted(theirs, ours):
     theirs = dict(theirs)
     if "norm" in theirs and theirs["norm"].ndim == 2 and ours.get("norm", theirs["norm"]).ndim == 3:
         theirs.setdefault("representation", theirs.pop("norm"))
-    if (table := theirs.get(GRADIENT + "pos_embed")) is not None and table.shape[1] == ours[GRADIENT + "pos_embed"].shape[1] - 1:
-        theirs[GRADIENT + "pos_embed"] = np.concatenate([ours[GRADIENT + "pos_embed"][:, :1], table], axis=1)
+    name = GRADIENT + "pos_embed"
+    if name in theirs and theirs[name].ndim == 3 and theirs[name].shape[1] == ours[name].shape[1] - 1:
+        # Positions without a row for [CLS]: what minivit has there is zero, and its gradient has no counterpart.
+        theirs[name] = np.concatenate([ours[name][:, :1], theirs[name]], axis=1)
     return {name: _fitted(array, ours[name].shape, _kind(name)) for name, array in theirs.items()}
 
 

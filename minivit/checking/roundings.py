@@ -1,4 +1,4 @@
-"""Differences that are nothing but rounding: every step made again from its own input is off by as much as a format rounds."""
+"""Differences that are nothing but rounding: each step made again from its own input is off by what a format rounds."""
 
 import numpy as np
 
@@ -17,8 +17,8 @@ def of_rows(evidence, rows, count):
     names = rows[0].name if len(rows) == 1 else f"{len(rows)} of {count} steps, the first {rows[0].name},"
     verb = "is" if len(rows) == 1 else "are"
     if ratios.max() <= ROOM:
-        return (f"rounding as in float32: made again from the reference's own input, {names} {verb} off by no more than "
-                "float32 rounds")
+        return (f"rounding as in float32: made again from the reference's own input, {names} {verb} off by no more "
+                "than float32 rounds")
     if 2 * len(rows) < count or len(rows) < 3:
         return None
     middle = float(np.median(ratios))
@@ -29,8 +29,8 @@ def of_rows(evidence, rows, count):
     if not 2 < bits < 23:
         return None
     told = f"as {name} rounds" if abs(BITS[name] - bits) <= 1.5 else "of no usual format"
-    return (f"rounding: made again from the reference's own input, {names} {verb} off by a little that looks random, of "
-            f"the size of {bits:.0f} bits, {told}: weights or steps were kept in fewer bits")
+    return (f"rounding: made again from the reference's own input, {names} {verb} off by a little that looks random, "
+            f"of the size of {bits:.0f} bits, {told}: weights or steps were kept in fewer bits")
 
 
 def _looks_random(evidence, row):

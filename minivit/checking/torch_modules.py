@@ -21,9 +21,9 @@ def is_script(module):
 def watchable(module, label, gradients):
     """A copy in float64, on the CPU, in evaluation, that computes every step in the open. Raises ValueError."""
     for name, value in module.state_dict().items():
-        if not hasattr(value, "is_quantized") or value.is_quantized or str(value.dtype).startswith(("torch.q", "torch.int8")):
-            raise ValueError(f"{label} is quantised ({name} holds whole numbers): compare with the module that it was made "
-                             "from, or with its steps as arrays, {\"pixels\": …, \"logits\": …}")
+        if getattr(value, "is_quantized", True) or str(value.dtype) in ("torch.int8", "torch.uint8"):
+            raise ValueError(f"{label} is quantised ({name} holds whole numbers): compare with the module that it was "
+                             "made from, or with its steps as arrays, {\"pixels\": …, \"logits\": …}")
         if value.is_meta:
             raise ValueError(f"{label} has no numbers: {name} is on the meta device")
     module = copy.deepcopy(module).double().cpu().eval().requires_grad_(gradients)

@@ -59,7 +59,7 @@ def _hook(module, side, step, record):
 
 
 def _as_sequence(patches, module):
-    """(B, N, D) of patches that stand in their grid: timm's with D last (dynamic_img_size), others' as a convolution's."""
+    """(B, N, D) of patches that stand in their grid: timm's with D last (dynamic_img_size), others' with D first."""
     if patches.ndim != 4:
         return patches
     D = next(p.shape[0] for p in module.parameters() if p.ndim == 4)

@@ -54,7 +54,8 @@ def _steps_and_gradients(module, x, dy, torch):
         if tuple(output.shape) != dy.shape:
             raise ValueError(f"{label} returns an output of shape {tuple(output.shape)}, the upstream gradient has "
                              f"{dy.shape}: one of the two has no head")
-        (output * torch.tensor(dy)).sum().backward()        # still watched: a part that is computed anew must find the same
+        # Still watched: a part that is computed a second time must find what it found the first time.
+        (output * torch.tensor(dy)).sum().backward()
     parameters = dict(module.named_parameters())
     gradients = {"pixels": pixels.grad.numpy().transpose(0, 2, 3, 1)}
     for ours, group in places.items():

@@ -1,4 +1,4 @@
-"""What attention computes inside one call of a torch module, fused or by softmax: q, k, v and scores are its arguments."""
+"""What attention computes inside one call of a torch module, fused or by softmax: q, k and v are its arguments."""
 
 import contextlib
 from unittest import mock

@@ -81,8 +81,8 @@ class Comparison:
             largest = max(row.relative for row in self.rows)
             yield (f"all {len(self.rows)} rows agree, to a relative difference of {self.tolerance:.0e}"
                    if largest <= self.tolerance else
-                   f"all {len(self.rows)} rows agree: made again from the reference's own input, no step is off by more "
-                   f"than rounding; in all it grew to {largest:.0e}")
+                   f"all {len(self.rows)} rows agree: made again from the reference's own input, no step is off by "
+                   f"more than rounding; in all it grew to {largest:.0e}")
             return
         wrong = sum(not row.agrees for row in self.rows)
         follow = sum(not row.agrees and row.right for row in self.rows)

@@ -24,8 +24,8 @@ class Mistake:
 VARIANCE, XHAT = "variance = x.var(axis=-1, keepdims=True)", "xhat = (x - mean) / np.sqrt(variance + eps)"
 AFFINE, GELU = 'return xhat * w["weight"] + w["bias"]', "return 0.5 * h * (1 + erf(h / math.sqrt(2)))"
 CUT = "image.reshape(B, rows, P, columns, P, 3).transpose(0, 1, 3, 2, 4, 5).reshape(B, N, P * P * 3)"
-EMBED, CLS, JOIN = 'z = linear(patches, params["patch_embed"]["proj"])', 'cls = np.repeat(params["cls_token"], B, axis=0)', \
-    "z = np.concatenate([cls, z], axis=1)"
+EMBED, CLS = 'z = linear(patches, params["patch_embed"]["proj"])', 'cls = np.repeat(params["cls_token"], B, axis=0)'
+JOIN = "z = np.concatenate([cls, z], axis=1)"
 TABLE, PLACE = 'position = params["pos_embed"]', "z = z + position"
 NORM1, QKV = 'y = layer_norm(z, w["norm1"])', 'qkv = linear(y, w["attn"]["qkv"])'
 PARTS, HEADS = "q, k, v = qkv[..., :D], qkv[..., D:2 * D], qkv[..., 2 * D:]", "q, k, v = split(q), split(k), split(v)"
@@ -38,6 +38,7 @@ NORM2, FC1, ACT = 'n = layer_norm(r, w["norm2"])', 'h = linear(n, w["mlp"]["fc1"
 FC2, ADD2 = 'm = linear(h, w["mlp"]["fc2"])', "z = r + m"
 FINAL, READ, HEAD = 'z = layer_norm(z, params["norm"])', "c = z[:, 0]", 'logits = linear(c, params["head"])'
 
+UNKNOWN = ()               # no cause is named: what the step shows is told instead
 # (old, [(new, words), …], the step), in the network's order.
 TABLES = [
     ("    image = x\n", "patches", [
@@ -55,13 +56,14 @@ TABLES = [
     (EMBED, "patch_embedding", [
         ('z = patches @ params["patch_embed"]["proj"]["weight"]', ("proj.bias is missing",)),
         ('z = patches @ params["patch_embed"]["proj"]["weight"][::-1] + params["patch_embed"]["proj"]["bias"]',
-         ("turned", "flattened", "order")),
-        ('z = linear(patches, params["patch_embed"]["proj"]) + params["patch_embed"]["proj"]["bias"]', ("added twice",)),
+         UNKNOWN),
+        ('z = linear(patches, params["patch_embed"]["proj"]) + params["patch_embed"]["proj"]["bias"]',
+         ("added twice",)),
         ('z = gelu(linear(patches, params["patch_embed"]["proj"]))', ("GELU",)),
         ('z = linear(patches, params["patch_embed"]["proj"]) * math.sqrt(D)', ("4.89898 times",))]),
     (CLS, "tokens", [
         ("cls = np.zeros((B, 1, D))", ("zeros",)), ("cls = z.mean(axis=1, keepdims=True)", ("mean of the patches",)),
-        ('cls = np.repeat(params["cls_token"], B, axis=0) + params["pos_embed"][:, :1]', ("differs at token 0",)),
+        ('cls = np.repeat(params["cls_token"], B, axis=0) + params["pos_embed"][:, :1]', UNKNOWN),
         ("cls = np.ones((B, 1, D))", ("ones",))]),
     (JOIN, "tokens", [("z = np.concatenate([z, cls], axis=1)", ("after the patches",)),
                       ("z = np.concatenate([cls, z[:, ::-1]], axis=1)", ("another order", "order"))]),
@@ -75,12 +77,13 @@ TABLES = [
         ('position = np.concatenate([params["pos_embed"][:, :1], params["pos_embed"][:, 1:].reshape(1, rows, columns, '
          'D).transpose(0, 2, 1, 3).reshape(1, N, D)], axis=1)', ("column by column",))]),
     (PLACE, "embedded", [("z = z", ("positions are missing",)), ("z = z - position", ("subtracted",)),
-                         ("z = z * position", ("multipl",)), ("z = z * math.sqrt(D) + position", ("3.89898 × (the tokens",)),
+                         ("z = z * position", UNKNOWN),
+                         ("z = z * math.sqrt(D) + position", ("3.89898 × (the tokens",)),
                          ("z = layer_norm(z + position, blocks[0]['norm1'])", ("norm1",))]),
     (VARIANCE, "layer.0.norm1", [
         ("variance = x.var(axis=-1, ddof=1, keepdims=True)", ("ddof=1",)),
         ("variance = (x * x).mean(axis=-1, keepdims=True)", ("variance", "mean")),
-        ("variance = x.var(axis=1, keepdims=True) if x.ndim == 3 else x.var()", ("tokens", "variance")),
+        ("variance = x.var(axis=1, keepdims=True) if x.ndim == 3 else x.var()", UNKNOWN),
         ("variance = x.var(axis=-1, keepdims=True) + 1e-3", ("eps is 0.001",)),
         ("variance = x.var(axis=-1, keepdims=True) + 9e-6", ("eps is 1e-05",)),
         ("variance = x.std(axis=-1, keepdims=True)", ("variance", "root"))]),
@@ -97,10 +100,13 @@ TABLES = [
         ("xhat = (x - mean) / (x.std(axis=-1, ddof=1, keepdims=True) + 1e-6)", ("ddof=1",))]),
     (AFFINE, "layer.0.norm1", [
         ("return xhat", ("no weight, no bias",)), ('return xhat * w["weight"]', ("bias is missing",)),
-        ('return xhat + w["bias"]', ("weight is missing",)), ('return xhat * (1 + w["weight"]) + w["bias"]', ("1 + weight",)),
-        ('return xhat * w["bias"] + w["weight"]', ("swapped",)), ('return (xhat + w["bias"]) * w["weight"]', ("before the scale",)),
+        ('return xhat + w["bias"]', ("weight is missing",)),
+        ('return xhat * (1 + w["weight"]) + w["bias"]', ("1 + weight",)),
+        ('return xhat * w["bias"] + w["weight"]', ("swapped",)),
+        ('return (xhat + w["bias"]) * w["weight"]', ("before the scale",)),
         ('return xhat * w["weight"] - w["bias"]', ("subtracted",))]),
-    (NORM1, "layer.0.norm1", [("y = z", ("LayerNorm is missing", "missing")), ('y = layer_norm(z, w["norm2"])', ("norm2",)),
+    (NORM1, "layer.0.norm1", [("y = z", ("LayerNorm is missing", "missing")),
+                              ('y = layer_norm(z, w["norm2"])', ("norm2",)),
                               ('y = layer_norm(z, params["norm"])', ("final norm",)),
                               ('y = layer_norm(2 * z, w["norm1"])', ("eps is 2.5e-07",))]),
     (NORM1, "layer.1.norm1", [('y = layer_norm(first, w["norm1"])', ("embedded",))]),
@@ -114,13 +120,15 @@ TABLES = [
         ("k, q, v = qkv[..., :D], qkv[..., D:2 * D], qkv[..., 2 * D:]", ("order k, q, v",)),
         ("v, k, q = qkv[..., :D], qkv[..., D:2 * D], qkv[..., 2 * D:]", ("order v, k, q",)),
         ("q, k, v = (qkv.reshape(B, T, D, 3)[..., j] for j in range(3))", ("heads are split",)),
-        ("q, k, v = (qkv.reshape(B, T, H, 3, d)[:, :, :, j].reshape(B, T, D) for j in range(3))", ("heads are split",))]),
+        ("q, k, v = (qkv.reshape(B, T, H, 3, d)[:, :, :, j].reshape(B, T, D) for j in range(3))",
+         ("heads are split",))]),
     (PARTS, "layer.0.key", [("q, v, k = qkv[..., :D], qkv[..., D:2 * D], qkv[..., 2 * D:]", ("order q, v, k",)),
                             ("q, k, v = qkv[..., :D], qkv[..., :D], qkv[..., 2 * D:]", ("k is made with q",))]),
     (PARTS, "layer.0.value", [("q, k, v = qkv[..., :D], qkv[..., D:2 * D], qkv[..., D:2 * D]", ("v is made with k",))]),
     (SPLIT, "layer.0.query", [("return x.reshape(B, H, T, d)", ("reshape without the transpose",)),
                               ("return x.reshape(B, T, d, H).transpose(0, 3, 1, 2)", ("heads are split",)),
-                              ("return x.reshape(B, T, H, d).transpose(0, 2, 1, 3)[:, ::-1]", ("last to the first", "swapped"))]),
+                              ("return x.reshape(B, T, H, d).transpose(0, 2, 1, 3)[:, ::-1]",
+                               ("last to the first", "swapped"))]),
     (HEADS, "layer.0.query", [("q, k, v = split(q) / math.sqrt(d), split(k), split(v)", ("0.353553 times",))]),
     (HEADS, "layer.0.key", [("q, k, v = split(q), split(k)[:, ::-1], split(v)", ("order", "swapped"))]),
     (SCORES, "layer.0.scores", [("s = k @ q.transpose(0, 1, 3, 2)", ("k qᵀ", "transposed")),
@@ -138,7 +146,8 @@ TABLES = [
         ("a = softmax(np.where(np.eye(T) > 0, -np.inf, s))", ("itself",)),
         ("a = softmax(s).transpose(0, 1, 3, 2)", ("transposed",)), ("a = softmax(softmax(s))", ("twice", "softmax")),
         ("a = softmax(s.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)", ("over the heads",)),
-        ("a = softmax(s / 2)", ("softmax", "scores")), ("a = softmax(s).astype(np.float16).astype(np.float64)", ("float16",)),
+        ("a = softmax(s / 2)", ("softmax", "scores")),
+        ("a = softmax(s).astype(np.float16).astype(np.float64)", ("float16",)),
         ("a = np.exp(s) / (1 + np.exp(s).sum(axis=-1, keepdims=True))", ("softmax1",))]),
     (MIX, "layer.0.attended", [("o = a.transpose(0, 1, 3, 2) @ v", ("transposed",)), ("o = a @ k", ("keys",)),
                                ("o = a @ q", ("queries",)), ("o = s @ v", ("scores",)), ("o = v", ("value",))]),
@@ -159,13 +168,15 @@ TABLES = [
         ("r = z + o * (rng.random((B, 1, 1)) > 2)", ("branch is not added", "not added")),
         ("r = z + o + y", ("norm1",)), ("r = z * o", ("multipl",))]),
     (NORM2, "layer.0.norm2", [("n = r", ("missing",)), ('n = layer_norm(r, w["norm1"])', ("norm1",)),
-                              ('n = layer_norm(z, w["norm2"])', ("input",)), ('n = layer_norm(o, w["norm2"])', ("attention",)),
+                              ('n = layer_norm(z, w["norm2"])', ("input",)),
+                              ('n = layer_norm(o, w["norm2"])', ("attention",)),
                               ('n = layer_norm(layer_norm(r, w["norm2"]), w["norm2"])', ("once more", "twice")),
                               ("n = y", ("norm1",))]),
     (FC1, "layer.0.hidden", [('h = n @ w["mlp"]["fc1"]["weight"]', ("fc1.bias is missing",)),
                              ('h = linear(r, w["mlp"]["fc1"])', ("residual",)),
                              ('h = linear(y, w["mlp"]["fc1"])', ("norm1",)),
-                             ('h = n @ w["mlp"]["fc1"]["weight"].T.reshape(D, M) + w["mlp"]["fc1"]["bias"]', ("reshaped",))]),
+                             ('h = n @ w["mlp"]["fc1"]["weight"].T.reshape(D, M) + w["mlp"]["fc1"]["bias"]',
+                              ("reshaped",))]),
     (GELU, "layer.0.hidden", [
         ("return 0.5 * h * (1 + np.tanh(math.sqrt(2 / math.pi) * (h + 0.044715 * h ** 3)))", ("tanh",)),
         ("return h / (1 + np.exp(-1.702 * h))", ("QuickGELU",)), ("return np.maximum(h, 0)", ("ReLU",)),
@@ -173,16 +184,20 @@ TABLES = [
         ("return 0.5 * h * (1 + erf(h))", ("erf(x)",)), ("return h * (1 + erf(h / math.sqrt(2)))", ("½", "2 times")),
         ("return 0.5 * (1 + erf(h / math.sqrt(2)))", ("factor x",)), ("return np.tanh(h)", ("tanh",)),
         ("return np.where(h > 0, h, 0.01 * h)", ("leaky",)), ("return np.where(h > 0, h, 0.2 * h)", ("leaky",)),
-        ("return 0.5 * h * (1 + np.tanh(math.sqrt(2 / math.pi) * h))", ("cubic",)), ("return np.maximum(h, 0) ** 2", ("squared",)),
+        ("return 0.5 * h * (1 + np.tanh(math.sqrt(2 / math.pi) * h))", ("cubic",)),
+        ("return np.maximum(h, 0) ** 2", ("squared",)),
         ("return np.where(h > 0, h, np.exp(h) - 1)", ("ELU",))]),
-    (ACT, "layer.0.hidden", [("h = gelu(gelu(h))", ("twice",)), ("h = gelu(h) * (rng.random(h.shape) > 0.1) / 0.9", ("dropout",))]),
+    (ACT, "layer.0.hidden", [("h = gelu(gelu(h))", ("twice",)),
+                             ("h = gelu(h) * (rng.random(h.shape) > 0.1) / 0.9", ("dropout",))]),
     (FC2, "layer.0.mlp", [('m = h @ w["mlp"]["fc2"]["weight"]', ("fc2.bias is missing",)),
-                          ('m = gelu(linear(h, w["mlp"]["fc2"]))', ("GELU",)), ('m = 2 * linear(h, w["mlp"]["fc2"])', ("2 times",)),
+                          ('m = gelu(linear(h, w["mlp"]["fc2"]))', ("GELU",)),
+                          ('m = 2 * linear(h, w["mlp"]["fc2"])', ("2 times",)),
                           ('m = linear(h, w["mlp"]["fc2"]) + n', ("norm2",)),
                           ('m = linear(h, w["mlp"]["fc2"]) + w["mlp"]["fc2"]["bias"]', ("added twice",)),
                           ('m = layer_norm(linear(h, w["mlp"]["fc2"]), w["norm2"])', ("norm2",))]),
     (ADD2, "layer.0.output", [
-        ("z = m", ("residual is missing",)), ("z = n + m", ("normed",)), ("z = z + m", ("input",)), ("z = y + m", ("norm1",)),
+        ("z = m", ("residual is missing",)), ("z = n + m", ("normed",)), ("z = z + m", ("input",)),
+        ("z = y + m", ("norm1",)),
         ("z = r - m", ("subtracted",)), ("z = r + m + z", ("input",)), ("z = 0.5 * r + m", ("0.5 ×",)),
         ("z = first + m", ("embedded", "input")), ("z = o + m", ("attention",)), ("z = r + h.mean() * m", ("×",)),
         ('z = layer_norm(r + m, w["norm2"])', ("norm2",))]),
@@ -191,18 +206,21 @@ TABLES = [
                      ('z = layer_norm(layer_norm(z, params["norm"]), params["norm"])', ("once more",)),
                      ('z = layer_norm(first, params["norm"])', ("embedded",))]),
     (READ, "representation", [
-        ("c = z[:, -1]", ("last token", "last one")), ("c = z[:, 1]", ("first patch", "token 1")), ("c = z[:, 1:].mean(axis=1)", ("mean after",)),
+        ("c = z[:, -1]", ("last token", "last one")), ("c = z[:, 1]", ("first patch", "token 1")),
+        ("c = z[:, 1:].mean(axis=1)", ("mean after",)),
         ("c = z.mean(axis=1)", ("mean of all",)), ("c = z.max(axis=1)", ("max",)), ("c = z[:, 5]", ("token 5",)),
-        ("c = z[:, 0] / np.linalg.norm(z[:, 0], axis=-1, keepdims=True)", ("length",)), ("c = np.tanh(z[:, 0])", ("tanh",)),
+        ("c = z[:, 0] / np.linalg.norm(z[:, 0], axis=-1, keepdims=True)", ("length",)),
+        ("c = np.tanh(z[:, 0])", ("tanh",)),
         ("c = z[:, 0] + z[:, 1:].mean(axis=1)", ("representation", "read-out"))]),
     (HEAD, "logits", [
         ('logits = c @ params["head"]["weight"]', ("head.bias is missing",)),
         ('logits = np.roll(linear(c, params["head"]), 1, axis=-1)', ("moved 1",)),
         ('logits = linear(c, params["head"])[:, ::-1]', ("last to the first",)),
-        ('logits = softmax(linear(c, params["head"]))', ("softmax",)), ('logits = linear(c, params["head"]) / 2', ("0.5 times",)),
+        ('logits = softmax(linear(c, params["head"]))', ("softmax",)),
+        ('logits = linear(c, params["head"]) / 2', ("0.5 times",)),
         ('logits = np.log(softmax(linear(c, params["head"])))', ("logarithm of a softmax",)),
         ('logits = c @ params["head"]["weight"].T.reshape(D, -1) + params["head"]["bias"]', ("reshaped",)),
-        ('logits = linear(z.mean(axis=1), params["head"])', ("reads", "mean"))]),
+        ('logits = linear(z.mean(axis=1), params["head"])', UNKNOWN)]),
     ("w = blocks[i]", "layer.0.norm1", [("w = blocks[L - 1 - i]", ("last to the first",)),
                                         ("w = blocks[(i + 1) % L]", ("i + 1", "left out"))]),
     ("w = blocks[i]", "layer.1.norm1", [("w = blocks[0]", ("first one",)), ("w = blocks[-i]", ("swapped",)),
@@ -251,8 +269,9 @@ def _with_a_number(rng, mistakes, layers):
 
 def _with_other_weights(rng, mistakes, layers):
     i, j = (int(k) for k in rng.permutation(layers)[:2])
-    old, section, first = [(NORM1, 'w["norm1"]', "norm1"), (QKV, 'w["attn"]["qkv"]', "query"), (FC1, 'w["mlp"]["fc1"]', "hidden"),
-                           (PROJECT, 'w["attn"]["proj"]', "attended"), (NORM2, 'w["norm2"]', "norm2"),
+    old, section, first = [(NORM1, 'w["norm1"]', "norm1"), (QKV, 'w["attn"]["qkv"]', "query"),
+                           (FC1, 'w["mlp"]["fc1"]', "hidden"), (PROJECT, 'w["attn"]["proj"]', "attended"),
+                           (NORM2, 'w["norm2"]', "norm2"),
                            (FC2, 'w["mlp"]["fc2"]', "mlp"), ("w = blocks[i]", "blocks[i]", "norm1")][rng.integers(7)]
     other = section.replace("w[", f"(blocks[{j}] if i == {i} else w)[") if section[0] == "w" else \
         f"blocks[{j} if i == {i} else i]"

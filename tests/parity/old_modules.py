@@ -1,4 +1,4 @@
-"""Modules with the names and structure of older code: timm 0.4.12 (DeiT, MAE, MoCo v3 build on it), and DINO's own class.
+"""Modules with the names and structure of older code: timm 0.4.12, on which DeiT, MAE, MoCo v3 build, and DINO's class.
 
 Written here from what their weights and their published code's interface show: attribute names, the order of calls, and
 what each returns. Sizes are a test's.
@@ -13,14 +13,15 @@ from torch import nn
 class Mlp(nn.Module):
     def __init__(self, width, hidden):
         super().__init__()
-        self.fc1, self.act, self.fc2, self.drop = nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width), nn.Dropout(0.0)
+        self.fc1, self.act, self.fc2 = nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width)
+        self.drop = nn.Dropout(0.0)
 
     def forward(self, x):
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
 
 
 class Attention(nn.Module):
-    """q, k and v unbound from one tensor; the weights by a softmax of their own. gives_weights: as DINO's returns them."""
+    """q, k and v of one tensor; the weights by a softmax of their own. gives_weights: DINO's returns them as well."""
 
     def __init__(self, width, heads, gives_weights=False):
         super().__init__()

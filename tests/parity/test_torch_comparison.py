@@ -150,7 +150,7 @@ def test_sharp_attention_in_float32_is_rounding_and_no_cause():
         model = minivit.load(module, dtype="float64")
         steps, x = {"pixels": pixels(64).astype("f4")}, pixels(64).astype("f4")
 
-        def keep(name):
+        def keep(name, steps=steps):
             return lambda module, inputs, output: steps.__setitem__(name, output.detach().numpy())
         for i, block in enumerate(module.blocks):
             for name, part in (("norm1", block.norm1), ("attended", block.attn.proj), ("norm2", block.norm2),

@@ -5,8 +5,9 @@ A guess is drawn from the first step that differs and then tried on every other 
 
 from . import inputs, multiples, other_weights, outputs, sums
 from .guess import Guess
+from .inputs import of_missing_layers
 
-__all__ = ["Guess", "of_place"]
+__all__ = ["Guess", "of_missing_layers", "of_place"]
 
 
 def of_place(place):

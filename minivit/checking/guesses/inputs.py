@@ -22,8 +22,6 @@ def of_place(place):
             yield Guess("attention is not applied: attended is made of each token's own value", ("attended",),
                         lambda p: p.again(attention=np.broadcast_to(np.eye(p.read("attention").shape[-1]),
                                                                     p.read("attention").shape)))
-        if place.kind == "norm" and own.ndim == 3:
-            yield from _earlier_layers(place)
 
 
 def _reading(place, read, words):
@@ -32,8 +30,10 @@ def _reading(place, read, words):
                  lambda p: p.again(**{read: p.before[words]}) if words in p.before else None)
 
 
-def _earlier_layers(place):
-    """Layers that are missing at the end."""
+def of_missing_layers(place):
+    """The final norm reads an earlier layer's output, the reference having none of the layers after that one."""
+    if place.kind != "norm" or place.evidence.is_direct(place.name):
+        return
     last = place.model.config.num_layers - 1
     for i in range(last - 1, -1, -1):
         words, missing = f"layer {i}'s output", last - i

@@ -20,7 +20,8 @@ def of_place(place):
     if place.fits(factor * ours):
         yield Guess(f"{name} {factor:.6g} times minivit's", (place.kind,), lambda p: factor * p.ours)
     if np.ptp(theirs) == 0:
-        yield Guess(f"{name} {theirs.flat[0]:.6g} everywhere", (place.kind,), lambda p: np.full_like(p.theirs, theirs.flat[0]))
+        yield Guess(f"{name} {theirs.flat[0]:.6g} everywhere", (place.kind,),
+                    lambda p: np.full_like(p.theirs, theirs.flat[0]))
         return
     slope, offset = np.polyfit(ours.ravel(), theirs.ravel(), 1) if ours.size > 2 else (1.0, 0.0)
     if place.fits(slope * ours + offset):
@@ -54,7 +55,8 @@ def _vectors(place):
             own = place.params is not None and any(vector is a for a in place.params.values())
             words = {-1: "is missing", 1: "is added twice" if own else "is added as well", -2: "is subtracted"}.get(
                 round(times, 6), f"is added {times:.4g} times" + (" more" if own else ""))
-            yield Guess(f"{at}{name} {words}", (place.kind,), lambda p, times=times, name=name: p.ours + times * _vector(p, name))
+            yield Guess(f"{at}{name} {words}", (place.kind,),
+                        lambda p, times=times, name=name: p.ours + times * _vector(p, name))
 
 
 def _vector(place, name):
@@ -70,7 +72,8 @@ def _masked(ours, theirs):
     if not zero.any() or zero.all() or (zero & (ours == 0)).sum() == zero.sum():
         return None
     factor = _factor(ours[~zero], theirs[~zero])
-    return (float(zero.mean()), factor) if np.allclose(factor * ours[~zero], theirs[~zero], rtol=1e-5, atol=1e-12) else None
+    same = np.allclose(factor * ours[~zero], theirs[~zero], rtol=1e-5, atol=1e-12)
+    return (float(zero.mean()), factor) if same else None
 
 
 def _left_out(place):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...head import norm_name
 from ..places import SECTION
 from ..variations.changes import in_blocks
 from .guess import Guess
@@ -69,7 +70,7 @@ def _fitted_norm(place):
         return
     others = {f"layer {i}'s {name}": block[name] for i, block in enumerate(place.model.params["blocks"])
               for name in ("norm1", "norm2")}
-    others |= {"the final norm": place.model.params[name] for name in ("norm", "fc_norm") if name in place.model.params}
+    others["the final norm"] = place.model.params[norm_name(place.model.config.pool)]
     same = {part: [words for words, norm in others.items() if np.allclose(norm[part], found, rtol=1e-4, atol=1e-6)]
             for part, found in (("weight", weight), ("bias", bias))}
     both = [words for words in same["weight"] if words in same["bias"]]

@@ -41,7 +41,8 @@ def of_place(place):
                             lambda p, function=function: function(p.ours))
         for words in ("float16", "bfloat16", "float32"):
             if place.fits(WAYS[words](place.ours)):
-                yield Guess(f"{place.kind} is rounded to {words}", (place.kind,), lambda p, words=words: WAYS[words](p.ours))
+                yield Guess(f"{place.kind} is rounded to {words}", (place.kind,),
+                            lambda p, words=words: WAYS[words](p.ours))
     yield from _norms(place)
     yield from _temperature(place)
     yield from _orders(place)
@@ -70,8 +71,8 @@ def _norms(place):
     for name in ("norm1", "norm2", "norm", "fc_norm"):
         if name in params and params[name]["weight"].size == place.ours.shape[-1]:
             yield Guess(f"{place.kind} goes through {name} once more at its end", (place.kind,),
-                        lambda p, name=name: layer_norm.forward(p.ours, (
-                            params if p.layer is None else p.model.params["blocks"][p.layer])[name], eps)[0])
+                        lambda p, name=name: layer_norm.forward(
+                            p.ours, (params if p.layer is None else p.model.params["blocks"][p.layer])[name], eps)[0])
 
 
 def _orders(place):
@@ -80,8 +81,9 @@ def _orders(place):
     for axis in range(place.ours.ndim):
         order = _order(place.ours, place.theirs, axis)
         if order is not None and axis < len(names):
-            yield Guess(f"{place.kind} has its {names[axis]}{'es' if names[axis] == 'class' else 's'} in another order: "
-                        f"{_told(order)}", (place.kind,), lambda p, order=order, axis=axis: np.take(p.ours, order, axis)
+            many = names[axis] + ("es" if names[axis] == "class" else "s")
+            yield Guess(f"{place.kind} has its {many} in another order: {_told(order)}", (place.kind,),
+                        lambda p, order=order, axis=axis: np.take(p.ours, order, axis)
                         if p.ours.shape[axis] == len(order) else None)
 
 

@@ -54,8 +54,8 @@ def of_qkv(model):
                         parts(order))
     for order in ((0, 0, 2), (1, 1, 2), (0, 2, 2), (0, 1, 1), (2, 1, 2), (0, 1, 0)):
         one, other = next((i, j) for i, j in enumerate(order) if i != j)
-        yield Variation(f"{'qkv'[one]} is made with {'qkv'[other]}'s weights: {'qkv'[other]} stands in its place", SPLIT,
-                        parts(order))
+        yield Variation(f"{'qkv'[one]} is made with {'qkv'[other]}'s weights: {'qkv'[other]} stands in its place",
+                        SPLIT, parts(order))
 
 
 def of_splits(model):
@@ -73,7 +73,8 @@ def of_splits(model):
     yield _layout("the heads are split without the transpose: attention runs over the heads of one token",
                   (*SPLIT, "scores", "attention", "attended"), "tokens", "tokens")
     yield _layout("the heads are merged otherwise, channel by channel", ("attended",), merge="dh")
-    yield _layout("the heads are merged otherwise, by a reshape without the transpose", ("attended",), merge="reshaped")
+    yield _layout("the heads are merged otherwise, by a reshape without the transpose", ("attended",),
+                  merge="reshaped")
     yield Variation("the heads are merged otherwise: in reverse order", ("attended",),
                     choices={"merge": lambda heads: tracing.merge_heads(heads[:, ::-1])})
 

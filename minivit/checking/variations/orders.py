@@ -17,8 +17,9 @@ def of_pixels(model):
     P, axes = model.config.patch_size, ("row", "column", "colour")
 
     def flattened(x, P, order):
-        patches = patch_embedding.patchify(x, P)
-        return patches.reshape(*patches.shape[:2], P, P, 3).transpose(0, 1, *(2 + i for i in order)).reshape(patches.shape)
+        patches = patch_embedding.patchify(x, P)                        # (B, N, P²C)
+        sides = patches.reshape(*patches.shape[:2], P, P, 3)
+        return sides.transpose(0, 1, *(2 + i for i in order)).reshape(patches.shape)
 
     for order in list(itertools.permutations(range(3)))[1:]:
         cause = f"patches are flattened in another order: ({', '.join(axes[i] for i in order)})"
@@ -97,7 +98,8 @@ def of_positions(model):
                "positions are added twice": lambda t: 2 * t,
                "positions are subtracted": lambda t: -t,
                "positions run from the last token to the first": lambda t: t[:, ::-1],
-               "every token has the mean of all positions": lambda t: np.broadcast_to(t.mean(1, keepdims=True), t.shape),
+               "every token has the mean of all positions":
+                   lambda t: np.broadcast_to(t.mean(axis=1, keepdims=True), t.shape),
                "every token has the first one's position": lambda t: np.broadcast_to(t[:, :1], t.shape),
                "positions are one place late": patches(lambda t: np.roll(t, 1, axis=1)),
                "positions are one place early": patches(lambda t: np.roll(t, -1, axis=1))}
