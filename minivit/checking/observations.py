@@ -23,13 +23,14 @@ AXES = {2: ("image", "channel"), 3: ("image", "token", "channel"), 4: ("image", 
 def of_place(place):
     """Lines: what is seen of the first wrong step, and what to do by hand."""
     reads = place.evidence.inputs(place.name)
-    lacking = [name for name in reads if name not in place.evidence.given]
+    lacking = [name for name in reads if name not in (*place.evidence.given, "pixels", "patches")]
     seen = _seen(place.ours, place.theirs)
     told = f"what {place.name} shows: {seen}"
     if lacking:
         return (f"{told}\nto go on: give {', '.join(lacking)} as well, which the reference lacks: whether this step is "
                 "wrong or one before it cannot be told without")
-    source = f"; it reads {', '.join(reads)}, which the reference has" if reads else ""
+    known = [name for name in reads if name in place.evidence.given]
+    source = f"; it reads {', '.join(known)}, which the reference has" if known else ""
     return f"{told}{source}\nto go on: {HOW.get(place.kind, 'print the first numbers of both sides')}"
 
 
@@ -55,7 +56,7 @@ def _seen(ours, theirs):
     difference = (theirs - ours).reshape(-1, theirs.shape[-1])
     if len(difference) > 1 and np.linalg.norm(difference - difference.mean(axis=0)) <= 1e-2 * size * scale:
         length = np.linalg.norm(difference[0])
-        return f"minivit's plus one vector that is the same for all tokens, of length {length:.3g}"
+        return f"minivit's plus one vector that is the same for all tokens, of length {length:.3g}: another bias, say"
     if (parts := _in_part(ours, theirs)) is not None:
         return parts
     for axis, words in ((-1, "each token"), (0, "each channel")):
