@@ -74,8 +74,10 @@ class Place:
         entering = self.evidence.inputs(f"layer.{self.layer}.norm1")[0] if self.layer is not None else None
         found = {WORDS["input"]: given[entering]} if entering in given else {}
         found |= {WORDS.get(kind_of(name), name): given[name] for name in own}
+        if "embedded" in earlier:
+            found[WORDS["embedded"]] = given["embedded"]        # in layer 0 the input, in the others what went in first
         for name in earlier:
-            if name not in own and name != entering:
+            if name not in own and name not in (entering, "embedded"):
                 short = kind_of(name)
                 found[f"layer {layer_of(name)}'s {short}" if layer_of(name) is not None else WORDS.get(short, name)] = \
                     given[name]

@@ -199,7 +199,7 @@ TABLES = [
         ("z = m", ("residual is missing",)), ("z = n + m", ("normed",)), ("z = z + m", ("input",)),
         ("z = y + m", ("norm1",)),
         ("z = r - m", ("subtracted",)), ("z = r + m + z", ("input",)), ("z = 0.5 * r + m", ("0.5 ×",)),
-        ("z = first + m", ("embedded", "input")), ("z = o + m", ("attention",)), ("z = r + h.mean() * m", ("×",)),
+        ("z = first + m", ("embedded", "input")), ("z = o + m", ("attention",)), ("z = r + 0.3 * m", ("0.3 ×",)),
         ('z = layer_norm(r + m, w["norm2"])', ("norm2",))]),
     (FINAL, "norm", [("z = z", ("final LayerNorm is missing",)), ('z = layer_norm(z, blocks[-1]["norm2"])', ("norm2",)),
                      ('z = layer_norm(r, params["norm"])', ("residual",)),

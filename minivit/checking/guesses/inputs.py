@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..places import WORDS
-from .guess import Guess
+from .guess import Guess, alike, named
 
 
 def of_place(place):
@@ -14,7 +14,8 @@ def of_place(place):
             continue
         for words, array in place.before.items():
             if array.shape == own.shape and array is not own:
-                yield _reading(place, read, words)
+                for kinds in dict.fromkeys([(place.kind,), alike(place.kind)]):
+                    yield _reading(place, kinds, read, words)
         if read in ("attention", "scores"):
             yield Guess(f"{place.kind} reads {WORDS[read]} transposed", (place.kind,),
                         lambda p, read=read: p.again(**{read: p.read(read).swapaxes(-1, -2)}))
@@ -24,9 +25,10 @@ def of_place(place):
                                                                     p.read("attention").shape)))
 
 
-def _reading(place, read, words):
+def _reading(place, kinds, read, words):
     name = WORDS.get(read, read) if place.kind != "norm" else "the last layer's output"
-    return Guess(f"{place.kind} reads {words} instead of {name}", (place.kind,),
+    verb = "read" if len(kinds) > 1 else "reads"
+    return Guess(f"{named(kinds)} {verb} {words} instead of {name}", kinds,
                  lambda p: p.again(**{read: p.before[words]}) if words in p.before else None)
 
 

@@ -75,10 +75,11 @@ def _fitted_norm(place):
             for part, found in (("weight", weight), ("bias", bias))}
     both = [words for words in same["weight"] if words in same["bias"]]
     if both:
-        told = f"has the weight and bias of {both[0]}"
-    else:
-        parts = [f"the {part} of {words[0]}" if words else f"a {part} that no norm of the model has"
-                 for part, words in same.items()]
-        told = "has " + " and ".join(parts)
-    yield Guess(f"{place.name} is a LayerNorm of its input, but {told}", (place.kind,),
+        other = others[both[0]]
+        yield Guess(f"{place.kind} has the weight and bias of {both[0]}", (place.kind,),
+                    lambda p: (p.ours - p.params["bias"]) / p.params["weight"] * other["weight"] + other["bias"])
+        return
+    parts = [f"the {part} of {words[0]}" if words else f"a {part} that no norm of the model has"
+             for part, words in same.items()]
+    yield Guess(f"{place.name} is a LayerNorm of its input, but has {' and '.join(parts)}", (place.kind,),
                 lambda p: (weight * normal + bias).reshape(p.theirs.shape) if p.name == place.name else p.ours)

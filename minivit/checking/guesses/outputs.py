@@ -6,7 +6,7 @@ from ... import gelu, layer_norm, softmax
 from ..variations.activations import FUNCTIONS
 from ..variations.roundings import WAYS
 from . import masks
-from .guess import Guess
+from .guess import Guess, alike, named
 
 AFTER = {"GELU": lambda a: gelu.forward(a)[0], "its tanh form of GELU": lambda a: gelu.forward(a, "tanh")[0],
          "a softmax": lambda a: softmax.forward(a)[0],
@@ -82,9 +82,11 @@ def _orders(place):
         order = _order(place.ours, place.theirs, axis)
         if order is not None and axis < len(names):
             many = names[axis] + ("es" if names[axis] == "class" else "s")
-            yield Guess(f"{place.kind} has its {many} in another order: {_told(order)}", (place.kind,),
-                        lambda p, order=order, axis=axis: np.take(p.ours, order, axis)
-                        if p.ours.shape[axis] == len(order) else None)
+            for kinds in dict.fromkeys([(place.kind,), alike(place.kind)]):
+                has = "has its" if len(kinds) == 1 else "have their"
+                yield Guess(f"{named(kinds)} {has} {many} in another order: {_told(order)}", kinds,
+                            lambda p, order=order, axis=axis: np.take(p.ours, order, axis)
+                            if p.ours.shape[axis] == len(order) else None)
 
 
 def _order(ours, theirs, axis):
