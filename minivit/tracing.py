@@ -6,12 +6,23 @@
 import numpy as np
 
 from . import attention, cls_token, gelu, layer_norm, linear, patch_embedding, position_embedding, softmax
+from .explain import screens
 from .head import norm_name
 from .vit import only
 
 
+class Trace(dict[str, np.ndarray]):
+    """{name: array} in the network's order. It prints a line a step instead of its numbers."""
+
+    def __repr__(self) -> str:
+        return screens.trace_screen(self).as_text()
+
+    def _repr_html_(self) -> str:
+        return screens.trace_screen(self).as_html()
+
+
 def trace(model, x):
-    """{name: array} in the network's order, for prepared images x (B, H, W, 3)."""
+    """The Trace, {name: array} in the network's order, of prepared images x (B, H, W, 3)."""
     config, params, eps = model.config, model.params, model.config.layer_norm_eps
     steps = {"pixels": x}                                                                  # (B, H, W, 3)
     steps["patches"] = patch_embedding.patchify(x, config.patch_size)                      # (B, N, P²C)
@@ -35,7 +46,7 @@ def trace(model, x):
     if "head" in params:
         steps["logits"], _ = linear.forward(representation, params["head"])                # (B, K)
         steps["probabilities"], _ = softmax.forward(steps["logits"])                       # (B, K)
-    return steps
+    return Trace(steps)
 
 
 def attention_maps(model, x):

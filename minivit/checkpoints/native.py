@@ -7,10 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from numpy.typing import DTypeLike
 from safetensors.numpy import save_file
 
 from ..errors import CheckpointError
 from ..images.preparation import Preprocessing
+from ..model import VisionTransformer
 from .atomic import replacing
 from .timm import (  # noqa: F401 - a format's interface, which is timm's but for the settings
     BEFORE_HEAD,
@@ -27,7 +29,7 @@ NAME = "minivit"
 KEY = "minivit"
 
 
-def save(model, path, dtype=None):
+def save(model: VisionTransformer, path: str | os.PathLike[str], dtype: DTypeLike | None = None) -> None:
     """Write a model to a .safetensors file, atomically: a crash leaves the old file, or none, never half of one.
 
     dtype: what the file holds, the model's own by default; "float16" halves it and is read back as float32.

@@ -31,7 +31,7 @@ def run(options):
     matplotlib.use("Agg")                                               # a file is wanted, never a window
 
     from .. import prediction
-    from ..explain.answers.prediction_figure import MOST_IMAGES
+    from ..explain.answers.prediction_figure import MOST_IMAGES, prediction_figure
     from ..samples import CAT
     images = [CAT] * options.sample + options.images
     if not images:
@@ -40,7 +40,7 @@ def run(options):
     if len(images) > MOST_IMAGES:
         raise ValueError(f"one figure holds {MOST_IMAGES} images, found {len(images)}: call minivit explain again")
     file_format = _format(options.output)
-    figure = prediction.forward(images, model_from(options)).show()
+    figure = prediction_figure(prediction.forward(images, model_from(options)))
     write(figure, options.output, file_format)
     print(options.output)
 
