@@ -67,7 +67,7 @@ def main():
         results["startup"] = start_up(options.threads, options.rounds, say)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(options.out) as temporary:
-        temporary.write_text(json.dumps(results, indent=1) + "\n")
+        temporary.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     say(f"wrote {options.out}")
     if not options.no_report:
         report.write(results)
@@ -123,7 +123,7 @@ def whereabouts(case, folder, options):
     weights = weights_file(case, folder)
     rounds = min(options.rounds, BREAKDOWN_ROUNDS)
     child = subprocess.run([sys.executable, "-m", "benchmarks.breakdown", str(weights), str(case.images), case.kind,
-                            str(rounds)], env=environment(1, {}), stdout=subprocess.PIPE, text=True, check=True)
+                            str(rounds)], env=environment(1, {}), stdout=subprocess.PIPE, encoding="utf-8", check=True)
     alone = measure(case, weights, [plan.PRODUCTS], 1, rounds, say)
     return {"title": case.title, "parts": json.loads(child.stdout), "products": alone[plan.PRODUCTS.name]}
 

@@ -57,4 +57,4 @@ def run(options):
         print(line)
     if options.json:
         with replacing(options.json) as temporary:
-            temporary.write_text(json.dumps(report, indent=1) + "\n")
+            temporary.write_text(json.dumps(report, indent=1) + "\n", "utf-8")

@@ -46,7 +46,7 @@ def run(options):
 
         from ..checkpoints.atomic import replacing
         with replacing(options.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2) + "\n")
+            temporary.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
 
 
 def _with_model_classes(data, model):

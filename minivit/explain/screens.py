@@ -61,9 +61,10 @@ def prediction_screen(prediction):
         return Screen(f"{title}: a representation of {size} numbers, the model has no head")
     rows = [(*[f"image {i}"] * batch, label, f"{p:6.1%}")
             for i, member in enumerate(islice(prediction, MOST_IMAGES)) for label, p in member.top()]
-    return Screen(title + (f", {len(prediction)} images" if batch else ""), (*["image"] * batch, "class", "probability"),
-                  rows, left=1 + batch,
-                  note=f"... and {len(prediction) - MOST_IMAGES} more" if len(prediction) > MOST_IMAGES else "")
+    more = len(prediction) - MOST_IMAGES
+    return Screen(title + (f", {len(prediction)} images" if batch else ""),
+                  (*["image"] * batch, "class", "probability"), rows, left=1 + batch,
+                  note=f"... and {more} more" if more > 0 else "")
 
 
 def prediction_text(prediction):

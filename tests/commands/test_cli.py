@@ -62,7 +62,7 @@ def test_predict_the_sample(minivit_says):
 
 
 def test_an_unreadable_image_is_told_and_the_others_predicted(minivit_says, tmp_path):
-    (tmp_path / "notes.png").write_text("not an image")
+    (tmp_path / "notes.png").write_text("not an image", "utf-8")
     status, out, err = minivit_says("predict", tmp_path / "notes.png", samples.CAT, tmp_path / "none.png")
     assert status == 2 and len(out.splitlines()) == 6
     assert [line.split(": ")[0] for line in err.splitlines()] == ["minivit", "minivit"]
@@ -134,7 +134,7 @@ def test_variants_at_another_size(minivit_says):
 def test_evaluate(minivit_says, toy, tmp_path):
     model, file, data = toy
     status, out, err = minivit_says("evaluate", data, "--split", "test", "--model", file, "--json", tmp_path / "r.json")
-    figures = json.loads((tmp_path / "r.json").read_text())
+    figures = json.loads((tmp_path / "r.json").read_text("utf-8"))
     images = sorted((data / "test").rglob("*.png"))
     truth = [image.parent.name for image in images]
     found = [minivit.forward(image, model).top(1)[0][0] for image in images]
@@ -156,7 +156,7 @@ def test_evaluate_numbers_classes_as_the_model_does(minivit_says, toy, tmp_path)
     accuracy = []
     for path in (file, tmp_path / "swapped.safetensors"):
         minivit_says("evaluate", data / "test", "--model", path, "--json", tmp_path / "r.json")
-        accuracy.append(json.loads((tmp_path / "r.json").read_text())["accuracy"])
+        accuracy.append(json.loads((tmp_path / "r.json").read_text("utf-8"))["accuracy"])
     assert sum(accuracy) == pytest.approx(1) and accuracy[0] != pytest.approx(0.5)
 
 
@@ -171,7 +171,7 @@ def test_train(minivit_says, toy, tmp_path):
     status, out, err = minivit_says("train", data, "--split", "test", "--out", tmp_path / "run", *TRAIN)
     assert status == 0 and out.strip() == str(tmp_path / "run" / "model.safetensors")
     assert "epoch 2/2" in err and "images/s" in err
-    with open(tmp_path / "run" / "log.csv", newline="") as file:
+    with open(tmp_path / "run" / "log.csv", encoding="utf-8", newline="") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
     model = minivit.load(tmp_path / "run" / "model.safetensors")
     assert model.labels == ["blue", "red"] and model.config == TINY
@@ -198,7 +198,7 @@ def test_ctrl_c_stops_a_training_run_and_it_goes_on(toy, tmp_path):
     command = [sys.executable, "-m", "minivit", "train", tmp_path / "more", "--out", tmp_path / "run", *TRAIN[:-2],
                "--save-seconds", 0, "--epochs"]
     # A shell that runs the tests in the background has them, and so the child, ignore Ctrl-C.
-    process = subprocess.Popen([*map(str, command), "100000"], env=CHILD, stdout=subprocess.PIPE, text=True,
+    process = subprocess.Popen([*map(str, command), "100000"], env=CHILD, stdout=subprocess.PIPE, encoding="utf-8",
                                stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     while not (tmp_path / "run" / "log.csv").exists() and process.poll() is None:
         time.sleep(0.02)
@@ -312,5 +312,5 @@ def test_commands_load_nothing_they_do_not_need():
               "print([name for name in ('numpy', 'matplotlib', 'scipy', 'torch', 'minivit.training.loop') "
               "if name in sys.modules])")
     for arguments, expected in ((["--help"], "[]"), (["variants"], "[]"), (["predict", "--sample"], "['numpy']")):
-        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, encoding="utf-8")
         assert done.stdout.splitlines()[-1] == expected, done.stderr

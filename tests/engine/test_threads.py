@@ -157,7 +157,8 @@ def test_a_forked_child_has_threads_of_its_own():
         with multiprocessing.get_context("fork").Pool(1) as pool:
             print(pool.apply_async(run).get(timeout=30))
     """
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, encoding="utf-8",
+                          timeout=60)
     assert done.stdout.strip() == "[1, 2, 3]", done.stderr
 
 

@@ -32,9 +32,9 @@ def folder(tmp_path):
     folder = tmp_path / "data"
     write_folder(colours(12), folder / "train")
     write_folder(colours(6, seed=1), folder / "test")
-    (folder / "README.txt").write_text("not an image")
-    (folder / "train" / "red" / "notes.txt").write_text("not an image")
-    (folder / "train" / "red" / "._0001.png").write_text("what a Mac leaves behind")
+    (folder / "README.txt").write_text("not an image", "utf-8")
+    (folder / "train" / "red" / "notes.txt").write_text("not an image", "utf-8")
+    (folder / "train" / "red" / "._0001.png").write_text("what a Mac leaves behind", "utf-8")
     return folder
 
 
