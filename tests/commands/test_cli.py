@@ -10,12 +10,13 @@ import time
 
 import numpy as np
 import pytest
+from platforms import needs_sigint
 from safetensors.numpy import load_file
 from toy_data import TINY, colours, write_folder
 
 import minivit
 from minivit import samples
-from minivit.commands import cli
+from minivit.commands import cli, letters
 
 CHILD = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -193,6 +194,7 @@ def test_train_options_reach_the_recipe(minivit_says, toy, tmp_path, monkeypatch
     assert seen["save_seconds"] == 7 and seen["preprocessing"].crop_fraction == 1
 
 
+@needs_sigint
 def test_ctrl_c_stops_a_training_run_and_it_goes_on(toy, tmp_path):
     write_folder(colours(80), tmp_path / "more")
     command = [sys.executable, "-m", "minivit", "train", tmp_path / "more", "--out", tmp_path / "run", *TRAIN[:-2],
@@ -300,10 +302,35 @@ def test_head_closes_the_pipe_without_complaint(command):
     assert process.stderr.read() == b"" and process.wait() == 0
 
 
-def test_a_terminal_without_the_letters():
-    done = subprocess.run([sys.executable, "-m", "minivit", "trace"], capture_output=True,
-                          env={**os.environ, "PYTHONIOENCODING": "ascii"})
-    assert done.returncode == 0 and b"qk? / ?d (eq. 6)" in done.stdout and done.stderr == b""
+COMMANDS = [["trace"], ["trace", "--help"], ["variants"], ["evaluate", "--help"], ["train", "--help"]]
+
+
+@pytest.mark.parametrize("encoding, said", [
+    ("ascii", ["q k^T / sqrt(d) (eq. 6)", "x_pE + bias", "each a row of P^2C numbers", "[A_1v_1 ... A_H v_H] U"]),
+    ("cp1252", ["q k^T / sqrt(d) (eq. 6)", "x_pE + bias", "each a row of P²C numbers", "[A_1v_1 … A_H v_H] U"]),
+    ("utf-8", ["q kᵀ / √d (eq. 6)", "xₚE + bias", "each a row of P²C numbers", "[A₁v₁ … A_H v_H] U"]),
+])
+def test_a_terminal_without_the_letters_gets_others(encoding, said):
+    outputs = []
+    for command in COMMANDS:
+        done = subprocess.run([sys.executable, "-m", "minivit", *command], capture_output=True,
+                              env={**os.environ, "PYTHONIOENCODING": encoding})
+        assert done.returncode == 0 and done.stderr == b""
+        outputs.append(done.stdout.decode(encoding))
+        assert "?" not in outputs[-1]
+    lines = outputs[0].splitlines()
+    assert all(any(phrase in line for line in lines) for phrase in said)
+    assert len({len(line) for line in lines[3:]}) == 1                  # columns stay where they are
+
+
+@pytest.mark.parametrize("text, ascii", [
+    ("softmax(q kᵀ / √d) v", b"softmax(q k^T / sqrt(d)) v"), ("√(a + b)", b"sqrt(a + b)"), ("√2 σ", b"sqrt(2) sigma"),
+    ("‖a − b‖ ≤ 10⁻¹²", b"||a - b|| <= 10^-12"), ("∂L/∂W₁ · x̂", b"dL/dW_1 * x^"), ("Ångström é", b"Angstrom e"),
+    ("“quoted” – 4 × 4 …", b'"quoted" - 4 x 4 ...'), ("猫.jpg", rb"\u732b.jpg"), ("Σ √", b"Sigma sqrt"),
+])
+def test_letters_that_a_terminal_lacks(text, ascii):
+    assert text.encode("ascii", letters.ERRORS) == ascii
+    assert text.encode("utf-8", letters.ERRORS) == text.encode()
 
 
 def test_commands_load_nothing_they_do_not_need():

@@ -1,6 +1,5 @@
 """Threads: what is shared is whole, in order, and never nested; BLAS has its own number of threads back afterwards."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -9,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from platforms import needs_fork
 
 import minivit
 from minivit import attention
@@ -144,7 +144,7 @@ def test_an_error_goes_up_once_all_threads_have_ended(two_threads, failing):
     assert len(threads.share(lambda part: part, 4, np.empty(4))) == 1            # and nothing stays shared
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@needs_fork
 def test_a_forked_child_has_threads_of_its_own():
     """multiprocessing forks by default on Linux before Python 3.14; a pool made before is dead in the child."""
     code = """if True:

@@ -5,7 +5,6 @@
 
 import numpy as np
 import pytest
-from tests.test_cupy_signatures import SOURCES, misfits, run_everything
 
 from minivit import attention, gelu
 from minivit.engine.devices import device_of
@@ -14,6 +13,7 @@ from minivit.engine.gpu.kernels import fused
 from minivit.engine.tiles import in_blocks
 from minivit.training.optimiser import sum_of_squares
 from tests import cupy_signatures
+from tests.engine.test_cupy_signatures import SOURCES, misfits, run_everything
 from tests.strict_array import on_device
 
 cupy = pytest.importorskip("cupy", reason='CuPy is not installed: pip install "minivit[cuda12]" (it needs no GPU)')

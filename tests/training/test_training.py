@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from platforms import needs_sigkill
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from toy_data import SHORT, TINY, colours, write_folder
@@ -290,6 +291,7 @@ def test_a_finished_run_is_left_as_it_is(tmp_path):
     assert weights(tmp_path) == before and len(log(tmp_path)) == 3
 
 
+@needs_sigkill
 def test_killed_at_any_moment(tmp_path):
     """A real process, killed again and again: each time the state is whole, and nothing before its step is lost."""
     write_folder(colours(), tmp_path / "data")
@@ -387,7 +389,9 @@ def test_a_clock_that_stands_still(tmp_path, monkeypatch):
         assert [float(row["images_per_second"]) for row in csv.DictReader(file)] == [0.0]
 
 
-def test_progress_shows_loss_accuracy_and_speed(tmp_path, capsys):
+def test_progress_shows_loss_accuracy_and_speed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")                    # tqdm cuts its line to the terminal's width
+    monkeypatch.setenv("LINES", "40")
     run(tmp_path, progress=True)
     told = capsys.readouterr()
     assert told.out == ""
