@@ -53,5 +53,5 @@ def __getattr__(name):
 
 
 def __dir__():
-    modules = [module.name for module in pkgutil.iter_modules(__path__)]
-    return sorted({name for name in (*globals(), *_HOME, *modules) if name not in ("importlib", "pkgutil")})
+    modules = {module.name for module in pkgutil.iter_modules(__path__)} - {"__main__"}
+    return sorted({*globals(), *_HOME, *modules} - {"importlib", "pkgutil"})

@@ -9,13 +9,16 @@ rounding hides most mistakes.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from ..checkpoints import google, loading, npz_file, torch_file
+from ..explain import screens
 from ..model import VisionTransformer
 from ..tracing import trace
+from ..types import Images
 from . import variations
 
 # What rounding alone leaves, with room: it grows with depth, and attention amplifies it.
@@ -77,6 +80,9 @@ class Comparison:
                          f"{row.relative:8.1e}  {row.note or mark}{pointer}")
         return "\n".join([*lines, *self._verdict()])
 
+    def _repr_html_(self) -> str:
+        return screens.comparison_screen(self, list(self._verdict())).as_html()
+
     def _verdict(self):
         if self.unused:
             yield f"not compared, as no step has these names: {', '.join(self.unused)}"
@@ -89,7 +95,7 @@ class Comparison:
         yield f"cause: {self.cause or 'none that is known; look at what makes this step out of the one before'}"
 
 
-def compare(model, reference, image=None, gradients=False):
+def compare(model: Any, reference: Any, image: Images | None = None, gradients: bool = False) -> Comparison:
     """Compare a model with a reference, step by step. Returns a Comparison; print it.
 
     model: a VisionTransformer, or what `minivit.load` takes. reference: a torch module of timm, transformers or

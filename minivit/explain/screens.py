@@ -121,3 +121,12 @@ def _gradient_row(name, arrays):
     norm = sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays) ** 0.5
     largest = max(float(np.abs(a).max()) for a in arrays)
     return name, f"{sum(a.size for a in arrays):,}", f"{norm:.2e}", f"{largest:.2e}"
+
+
+def comparison_screen(comparison, verdict):
+    """A row a step: the largest absolute and the relative difference. verdict: lines about all of them."""
+    rows = [(row.name, " x ".join(map(str, row.shape)), f"{row.largest:.1e}", f"{row.relative:.1e}",
+             (row.note or ("ok" if row.agrees else "DIFFERS"))
+             + ("  <- first" if row.name == comparison.first_difference else "")) for row in comparison.rows]
+    return Screen(f"{comparison.model} against {comparison.reference}",
+                  ("step", "shape", "largest", "relative", ""), rows, note="; ".join(verdict))
