@@ -34,7 +34,7 @@ def test_everything_fits_on_a_screen(model, photos):
 
 def test_a_trace_is_a_dict_that_prints_its_steps(model, photos):
     steps = minivit.forward(photos[0], model).trace
-    assert isinstance(steps, dict) and list(steps)[0] == "pixels" and isinstance(steps["logits"], np.ndarray)
+    assert isinstance(steps, dict) and next(iter(steps)) == "pixels" and isinstance(steps["logits"], np.ndarray)
     rows = {line.split()[0]: line.split() for line in repr(steps).splitlines()[2:]}
     assert rows["layer.0.query"][1:8] == ["1", "x", "2", "x", "5", "x", "4"]
     for name in ("pixels", "layer.0.scores", "logits"):
