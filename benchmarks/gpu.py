@@ -126,7 +126,7 @@ def print_chains(model, options):
     _, weights = softmax.forward(scores)
     print(f"\n{'':34}{'fused':>12}{'by call':>12}{'ratio':>8}   milliseconds, median of {options.rounds}")
     for name, chain in {
-        "GELU": lambda: gelu.forward(hidden, c.gelu, keep=False),
+        "GELU": lambda: gelu.forward(hidden, c.gelu, with_cache=False),
         "GELU and its slope": lambda: gelu.forward(hidden, c.gelu),
         "softmax": lambda: softmax.forward(scores), "softmax, backward": lambda: softmax.backward(scores, weights),
         "LayerNorm": lambda: layer_norm.forward(tokens, norm),

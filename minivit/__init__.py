@@ -29,6 +29,7 @@ _HOME = {
     "macs": "config",
     "Preprocessing": "images.preparation",
     "to_device": "engine.devices",
+    "check": "checking.exercises",
     "gradient_check": "checking.gradient_checking",
     "compare": "checking.comparison",
     "ImageError": "errors",

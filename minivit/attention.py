@@ -11,78 +11,39 @@ import math
 import numpy as np
 
 from . import linear, softmax
-from .engine.devices import device_of
-from .engine.threads import share
+from .engine.tiles import by_heads
 
 ALL = slice(None)
-SCORES_PER_BLOCK = {"cpu": 1 << 20, "cuda": 1 << 28}                 # float32: 4 MB, to stay in cache; 1 GB
 
 
-def forward(x, params, num_heads, keep=True, asking=ALL):
+def forward(x, params, num_heads, with_cache=True, queries=ALL):
     """Multi-head self-attention. x: (B, T, D). params: qkv (D, 3D) and proj (D, D), weight and bias each.
 
-    keep: False where no backward pass follows. asking: a slice of the tokens, the t whose output is wanted; all are
-    looked at. Returns y (B, t, D) and the cache.
+    with_cache: False where no backward pass follows. queries: which tokens look, a slice; the t of them are the tokens
+    whose output is wanted. All T are looked at. Returns y (B, t, D) and the cache.
     """
-    qkv, qkv_cache = linear.forward(x, params["qkv"])                   # (B, T, 3D)
+    qkv, qkv_cache = linear.forward(x, params["qkv"])                   # (B, T, 3D)          equation 5
     query, key, value = split_heads(qkv, num_heads)                     # (B, H, T, d) each
-    query = query[:, :, asking]                                         # (B, H, t, d)
-    merged = np.empty_like(x[:, asking], order="C")                     # (B, t, D)
-    heads = merge_view(merged, num_heads)                               # (B, H, t, d), a view of merged
-
-    def of_heads(h):
-        for some, rows in blocks_of(h, query, key):
-            a = weights(query[:, some, rows], key[:, some])             # (B, h, rows, T)
-            np.matmul(a, value[:, some], out=heads[:, some, rows])
-
-    share(of_heads, num_heads, qkv, work_of(query, key))
-    y, proj_cache = linear.forward(merged, params["proj"])              # (B, t, D)
-    return y, (query, key, value, asking, qkv_cache, proj_cache) if keep else None
+    query = query[:, :, queries]                                        # (B, H, t, d)
+    merged = np.empty_like(x[:, queries], order="C")                    # (B, t, D)
+    by_heads(attend, query, key, value, out=merge_view(merged, num_heads))                  # equations 6 and 7
+    y, proj_cache = linear.forward(merged, params["proj"])              # (B, t, D)           equation 8
+    return y, (query, key, value, queries, qkv_cache, proj_cache) if with_cache else None
 
 
-def backward(dy, cache):
-    """Gradients of `forward`, its steps in reverse. dy: (B, t, D). Returns dx (B, T, D) and grads.
-
-    A is computed anew from q and k: to keep it for every layer would take memory that grows with T².
-    """
-    query, key, value, asking, qkv_cache, proj_cache = cache
-    B, num_heads, T, d = key.shape
-    dmerged, dproj = linear.backward(dy, proj_cache)                    # (B, t, D)
-    dheads = merge_view(dmerged, num_heads)                             # (B, H, t, d)
-
-    dqkv = np.empty_like(dmerged, shape=(B, T, 3 * num_heads * d))      # (B, T, 3D)
-    dqueries, dkey, dvalue = split_heads(dqkv, num_heads)               # views: what is written here lands in dqkv
-    dquery = dqueries[:, :, asking]                                     # (B, H, t, d)
-    if dquery.shape != dqueries.shape:
-        dqueries[...] = 0.0                                             # a token that does not ask
-
-    def of_block(some):
-        q, k, v, do = (array[:, some] for array in (query, key, value, dheads))          # (B, h, t or T, d)
-        a = weights(q, k)                                               # (B, h, t, T)
-        np.matmul(a.swapaxes(-1, -2), do, out=dvalue[:, some])          # dv = Aᵀ dheads
-        da = do @ v.swapaxes(-1, -2)                                    # (B, h, t, T)
-        ds = softmax.backward(da, a)                                    # (B, h, t, T)
-        ds *= 1 / math.sqrt(d)
-        np.matmul(ds, k, out=dquery[:, some])                           # dq = ds k / √d
-        np.matmul(ds.swapaxes(-1, -2), q, out=dkey[:, some])            # dk = dsᵀ q / √d
-
-    def of_heads(h):
-        for some, _ in blocks_of(h, query, key, whole=True):
-            of_block(some)
-
-    share(of_heads, num_heads, dqkv, work_of(query, key))
-    dx, dqkv_params = linear.backward(dqkv, qkv_cache)                  # (B, T, D)
-    return dx, {"qkv": dqkv_params, "proj": dproj}
+def attend(q, k, v, heads):
+    """heads = softmax(q kᵀ / √d) v, written into heads. q, heads: (B, H, t, d). k, v: (B, H, T, d)."""
+    np.matmul(weights(q, k), v, out=heads)
 
 
 def weights(query, key):
-    """A = softmax(q kᵀ / √d). query (B, H, Tq, d), key (B, H, T, d). Returns (B, H, Tq, T)."""
+    """A = softmax(q kᵀ / √d). query: (B, H, t, d). key: (B, H, T, d). Returns (B, H, t, T)."""
     s = scores(query, key)
     return softmax.forward(s, out=s)[0]
 
 
 def scores(query, key):
-    """q kᵀ / √d, before the softmax. query (B, H, Tq, d), key (B, H, T, d). Returns (B, H, Tq, T).
+    """q kᵀ / √d, before the softmax. query: (B, H, t, d). key: (B, H, T, d). Returns (B, H, t, T).
 
     Without the scale, scores of width-d vectors have variance d, and softmax would saturate.
     """
@@ -91,24 +52,30 @@ def scores(query, key):
     return s
 
 
-def blocks_of(heads, query, key, whole=False):
-    """(heads, rows) of blocks of at most SCORES_PER_BLOCK: as many whole heads as fit, else some queries of one head.
+def backward(dy, cache):
+    """Gradients of `forward`, its steps in reverse. dy: (B, t, D). Returns dx (B, T, D) and grads."""
+    query, key, value, queries, qkv_cache, proj_cache = cache
+    B, num_heads, T, d = key.shape
+    dmerged, dproj = linear.backward(dy, proj_cache)                    # (B, t, D)
+    dqkv = np.zeros_like(dmerged, shape=(B, T, 3 * num_heads * d))      # (B, T, 3D): 0 for a query that nobody asked
+    dquery, dkey, dvalue = split_heads(dqkv, num_heads)                 # (B, H, T, d): written here, it stands in dqkv
+    by_heads(attend_backward, query, key, value, merge_view(dmerged, num_heads), dquery[:, :, queries], dkey, dvalue)
+    dx, dqkv_params = linear.backward(dqkv, qkv_cache)                  # (B, T, D)
+    return dx, {"qkv": dqkv_params, "proj": dproj}
 
-    heads: a slice of the H. query: (B, H, t, d). key: (B, H, T, d). whole: never less than a head.
+
+def attend_backward(q, k, v, dheads, dq, dk, dv):
+    """Gradients of `attend`, written into dq, dk, dv. Each line says which line of forward it belongs to.
+
+    A is computed anew from q and k: to keep it for every layer would take memory that grows with T².
     """
-    (B, _, t, _), T = query.shape, key.shape[2]
-    size = SCORES_PER_BLOCK[device_of(query)]
-    count = max(1, min(heads.stop - heads.start, size // (B * t * T)))
-    step = t if whole else max(1, min(t, size // (B * count * T)))
-    for first in range(heads.start, heads.stop, count):
-        for start in range(0, t, step):
-            yield slice(first, min(first + count, heads.stop)), slice(start, start + step)
-
-
-def work_of(query, key):
-    """Numbers that attention has to work on, for `share`: the scores, about as much again for the products of each."""
-    B, num_heads, t, _ = query.shape
-    return 2 * B * num_heads * t * key.shape[2]
+    a = weights(q, k)                                                   # (B, H, t, T)
+    np.matmul(a.swapaxes(-1, -2), dheads, out=dv)                       # heads = A v:        dv = Aᵀ dheads
+    da = dheads @ v.swapaxes(-1, -2)                                    #                     dA = dheads vᵀ
+    ds = softmax.backward(da, a)                                        # A = softmax(S)
+    ds *= 1 / math.sqrt(q.shape[-1])                                    # S = q kᵀ / √d
+    np.matmul(ds, k, out=dq)                                            #                     dq = dS k / √d
+    np.matmul(ds.swapaxes(-1, -2), q, out=dk)                           #                     dk = dSᵀ q / √d
 
 
 def split_heads(qkv, num_heads):

@@ -10,18 +10,19 @@ from . import attention, layer_norm, mlp
 from .attention import ALL
 
 
-def forward(x, params, num_heads, eps=1e-6, gelu="erf", keep=True, asking=ALL):
+def forward(x, params, num_heads, eps=1e-6, gelu="erf", with_cache=True, queries=ALL):
     """One pre-norm encoder layer. x: (B, T, D). params: norm1, attn, norm2, mlp.
 
-    asking: a slice of the tokens, the t whose output is wanted. Returns y (B, t, D) and the cache.
+    with_cache: False where no backward pass follows. queries: which tokens look, a slice: the t whose output is wanted.
+    Returns y (B, t, D) and the cache.
     """
-    normed, norm1_cache = layer_norm.forward(x, params["norm1"], eps)                    # (B, T, D)
-    residual, attn_cache = attention.forward(normed, params["attn"], num_heads, keep, asking)        # (B, t, D)
-    residual += x[:, asking]                                                             # z' = MSA(LN(z)) + z
-    normed, norm2_cache = layer_norm.forward(residual, params["norm2"], eps)             # (B, t, D)
-    y, mlp_cache = mlp.forward(normed, params["mlp"], gelu, keep)                        # (B, t, D)
-    y += residual                                                                        # MLP(LN(z')) + z'
-    return y, (norm1_cache, attn_cache, norm2_cache, mlp_cache, asking)
+    normed, norm1_cache = layer_norm.forward(x, params["norm1"], eps)                                  # (B, T, D)
+    residual, attn_cache = attention.forward(normed, params["attn"], num_heads, with_cache, queries)   # (B, t, D)
+    residual += x[:, queries]                                                           # z' = MSA(LN(z)) + z
+    normed, norm2_cache = layer_norm.forward(residual, params["norm2"], eps)                           # (B, t, D)
+    y, mlp_cache = mlp.forward(normed, params["mlp"], gelu, with_cache)                                # (B, t, D)
+    y += residual                                                                       # z = MLP(LN(z')) + z'
+    return y, (norm1_cache, attn_cache, norm2_cache, mlp_cache, queries)
 
 
 def backward(dy, cache):
@@ -29,12 +30,12 @@ def backward(dy, cache):
 
     A sum hands its gradient to both summands, so each residual adds dy to what comes back through its branch.
     """
-    norm1_cache, attn_cache, norm2_cache, mlp_cache, asking = cache
-    dnormed, dmlp = mlp.backward(dy, mlp_cache)
+    norm1_cache, attn_cache, norm2_cache, mlp_cache, queries = cache
+    dnormed, dmlp = mlp.backward(dy, mlp_cache)                                                        # (B, t, D)
     del cache, mlp_cache                                       # the widest arrays, where nobody else holds them
-    dresidual, dnorm2 = layer_norm.backward(dnormed, norm2_cache)
-    dresidual += dy
-    dnormed, dattn = attention.backward(dresidual, attn_cache)
-    dx, dnorm1 = layer_norm.backward(dnormed, norm1_cache)
-    dx[:, asking] += dresidual
+    dresidual, dnorm2 = layer_norm.backward(dnormed, norm2_cache)                                      # (B, t, D)
+    dresidual += dy                                                                     # z = … + z'
+    dnormed, dattn = attention.backward(dresidual, attn_cache)                                         # (B, T, D)
+    dx, dnorm1 = layer_norm.backward(dnormed, norm1_cache)                                             # (B, T, D)
+    dx[:, queries] += dresidual                                                         # z' = … + z
     return dx, {"norm1": dnorm1, "attn": dattn, "norm2": dnorm2, "mlp": dmlp}

@@ -8,7 +8,7 @@ the head (ViT paper equations 2-4).
 
 import numpy as np
 
-from .engine.tiles import in_blocks
+from .engine.tiles import by_rows
 
 
 def forward(x, params, eps=1e-6):
@@ -16,41 +16,39 @@ def forward(x, params, eps=1e-6):
     xhat = np.empty_like(x, order="C")
     inverse_std = np.empty_like(x[..., :1], order="C")                  # (..., 1)
     y = np.empty_like(xhat)
-
-    def normalise(x, xhat, inverse_std, y):
-        np.subtract(x, x.mean(axis=-1, keepdims=True), out=xhat)
-        np.multiply(xhat, xhat, out=y)
-        variance = y.mean(axis=-1, keepdims=True)
-        inverse_std[...] = 1.0 / np.sqrt(variance + eps)
-        xhat *= inverse_std
-        np.multiply(xhat, params["weight"], out=y)
-        y += params["bias"]
-
-    in_blocks(normalise, x, xhat, inverse_std, y)
+    by_rows(normalise, x, xhat, inverse_std, y, whole=(params["weight"], params["bias"], eps))
     return y, (xhat, inverse_std, params)
 
 
+def normalise(x, xhat, inverse_std, y, weight, bias, eps):
+    """The equations above, written into xhat, inverse_std = 1 / √(var + eps) and y."""
+    np.subtract(x, x.mean(axis=-1, keepdims=True), out=xhat)
+    variance = (xhat * xhat).mean(axis=-1, keepdims=True)
+    inverse_std[...] = 1.0 / np.sqrt(variance + eps)
+    xhat *= inverse_std
+    np.multiply(xhat, weight, out=y)
+    y += bias
+
+
 def backward(dy, cache):
-    """Gradients of `forward`. dy: (..., D). Returns dx (..., D) and grads with the keys of params.
-
-        dx̂ = weight · dy,   dx = (dx̂ - mean(dx̂) - x̂ mean(x̂ dx̂)) / √(var + eps)
-
-    The two means are what shifting and scaling x would have changed: normalisation takes both out.
-    """
+    """Gradients of `forward`. dy: (..., D). Returns dx (..., D) and grads with the keys of params."""
     xhat, inverse_std, params = cache
     dx = np.empty_like(xhat)
-
-    def gradient(dy, xhat, inverse_std, dx):
-        tokens = tuple(range(dy.ndim - 1))
-        np.multiply(dy, xhat, out=dx)
-        dweight, dbias = dx.sum(axis=tokens), dy.sum(axis=tokens)       # (D,), (D,)
-        dx *= params["weight"]
-        scale_part = dx.mean(axis=-1, keepdims=True)                    # mean(x̂ dx̂)
-        np.multiply(dy, params["weight"], out=dx)                       # dx̂
-        dx -= dx.mean(axis=-1, keepdims=True)
-        dx -= xhat * scale_part
-        dx *= inverse_std
-        return dweight, dbias
-
-    dweights, dbiases = zip(*in_blocks(gradient, dy, xhat, inverse_std, dx))
+    dweights, dbiases = zip(*by_rows(normalise_backward, dy, xhat, inverse_std, dx, whole=(params["weight"],)))
     return dx, {"weight": sum(dweights), "bias": sum(dbiases)}
+
+
+def normalise_backward(dy, xhat, inverse_std, dx, weight):
+    """dx̂ = weight · dy,   dx = (dx̂ - mean(dx̂) - x̂ mean(x̂ dx̂)) / √(var + eps), written into dx.
+
+    The two means are what shifting and scaling x would have changed: normalisation takes both out. Weight and bias
+    serve all tokens, so their gradients are sums over the tokens. Returns dweight, dbias (D,) of these rows.
+    """
+    tokens = tuple(range(dy.ndim - 1))
+    dweight, dbias = (dy * xhat).sum(axis=tokens), dy.sum(axis=tokens)
+    dxhat = dy * weight
+    np.subtract(dxhat, dxhat.mean(axis=-1, keepdims=True), out=dx)
+    dxhat *= xhat
+    dx -= xhat * dxhat.mean(axis=-1, keepdims=True)
+    dx *= inverse_std
+    return dweight, dbias

@@ -6,13 +6,13 @@
 from . import gelu, linear
 
 
-def forward(x, params, form="erf", keep=True):
+def forward(x, params, form="erf", with_cache=True):
     """Expand, bend, contract. x: (B, T, D). params: fc1 (D, M) and fc2 (M, D), weight and bias each.
 
-    form: GELU's, "erf" or "tanh". keep: False where no backward pass follows. Returns y (B, T, D) and the cache.
+    form: GELU's, "erf" or "tanh". with_cache: False where no backward pass follows. Returns y (B, T, D) and the cache.
     """
     expanded, fc1_cache = linear.forward(x, params["fc1"])              # (B, T, M)
-    hidden, gelu_cache = gelu.forward(expanded, form, keep, out=expanded)       # (B, T, M)
+    hidden, gelu_cache = gelu.forward(expanded, form, with_cache, out=expanded)       # (B, T, M)
     y, fc2_cache = linear.forward(hidden, params["fc2"])                # (B, T, D)
     return y, (fc1_cache, gelu_cache, fc2_cache)
 

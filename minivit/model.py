@@ -43,18 +43,20 @@ class VisionTransformer:
     def __call__(self, x: Array) -> Array:
         """Logits (B, K) of prepared images x (B, H, W, 3); nothing is kept for a backward pass."""
         x = self._checked(x)
+
+        def logits(chunk):
+            return vit.forward(x[chunk], self.params, self.config, with_cache=False)[0]
+
         with enough_memory(_named(x)):
-            parts = threads.each(lambda run: vit.forward(x[run], self.params, self.config, keep=False)[0],
-                                  threads.split(x))
-            return _joined(parts)
+            return _joined(threads.each(logits, threads.chunks(x)))
 
     def forward(self, x: Array) -> tuple[Array, Any]:
         """Logits (B, K) of prepared images x (B, H, W, 3), and the cache that `backward` needs."""
         x = self._checked(x)
-        runs = threads.split(x)
+        chunks = threads.chunks(x)
         with enough_memory(_named(x)):
-            logits, caches = zip(*threads.each(lambda run: vit.forward(x[run], self.params, self.config), runs))
-            return _joined(logits), list(zip(runs, caches))
+            logits, caches = zip(*threads.each(lambda chunk: vit.forward(x[chunk], self.params, self.config), chunks))
+            return _joined(logits), list(zip(chunks, caches))
 
     def backward(self, dlogits: Array, cache: Any) -> tuple[Array, Params]:
         """From dL/dlogits (B, K): dx, the gradient of the pixels (B, H, W, 3), and grads, nested like params."""
@@ -63,32 +65,43 @@ class VisionTransformer:
         with enough_memory(f"the gradients of {len(dlogits)} image(s)"):
             dx = np.empty_like(dlogits, shape=(len(dlogits), *self.config.height_width, 3))
 
-            def of_run(part, take):
-                run, run_cache = part
-                dx[run], grads = vit.backward(dlogits[run], run_cache)
+            def gradients(part, _):
+                chunk, chunk_cache = part
+                dx[chunk], grads = vit.backward(dlogits[chunk], chunk_cache)
                 return grads
 
-            return dx, threads.total(of_run, cache)[0]
+            return dx, threads.total(gradients, cache)[0]
 
     def loss_and_gradients(self, x: Array, labels: Array) -> tuple[Any, Params]:
         """Mean cross-entropy in nats of images x (B, H, W, 3), and its gradients, nested like params.
 
-        labels: classes (B,), or probabilities (B, K). Raises ValueError where they do not fit the model. Each run of
-        images goes forward and backward before the next, so that only a few images' intermediates are held at a time.
+        labels: classes (B,), or probabilities (B, K). Raises ValueError where they do not fit the model.
+        """
+        value, grads, _ = self.training_pass(x, labels)
+        return value, grads
+
+    def training_pass(self, x, labels, draw=None):
+        """`loss_and_gradients`, and the logits (B, K). draw: what the images go without, training.dropped.Draw.
+
+        Each chunk of images goes forward and backward before the next, so that only a few images' intermediates are
+        held at a time.
         """
         x = self._checked(x)
         targets = loss.as_probabilities(labels, self._empty_logits(len(x)))                # (B, K)
+        all_logits = np.empty_like(targets)                                                # (B, K)
 
-        def of_run(run, take):
-            share = len(x[run]) / len(x)
-            logits, cache = vit.forward(x[run], self.params, self.config)                 # (b, K)
-            value, loss_cache = loss.forward(logits, targets[run])
-            _, grads = vit.backward(share * loss.backward(loss_cache), cache, take)
+        def gradients(chunk, layer_grads):
+            share = len(x[chunk]) / len(x)
+            dropped = draw and draw.chunk(chunk, self.device)
+            logits, cache = vit.forward(x[chunk], self.params, self.config, dropped=dropped)            # (b, K)
+            all_logits[chunk] = logits
+            value, loss_cache = loss.forward(logits, targets[chunk])
+            _, grads = vit.backward(share * loss.backward(loss_cache), cache, layer_grads)
             return {"loss": share * value, "grads": grads}
 
         with enough_memory(_named(x)):
-            result, blocks = threads.total(of_run, threads.split(x))
-            return result["loss"], {**result["grads"], "blocks": vit.in_order(blocks)}
+            result, blocks = threads.total(gradients, threads.chunks(x))
+            return result["loss"], {**result["grads"], "blocks": vit.in_order(blocks)}, all_logits
 
     def to(self, device: str) -> "VisionTransformer":
         """A model with its weights on "cpu" or "cuda". Raises RuntimeError where there is no CuPy or no GPU."""

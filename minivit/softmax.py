@@ -7,7 +7,7 @@ Subtracting the maximum changes nothing in exact arithmetic and keeps exp from o
 
 import numpy as np
 
-from .engine.tiles import in_blocks
+from .engine.tiles import by_rows
 
 
 def forward(scores, out=None):
@@ -16,29 +16,28 @@ def forward(scores, out=None):
     out: an array for the weights, C-contiguous; it may be `scores` itself where the caller has no further use for them.
     """
     weights = np.empty_like(scores, order="C") if out is None else out
-
-    def normalise(s, a):
-        np.subtract(s, s.max(axis=-1, keepdims=True), out=a)
-        np.exp(a, out=a)
-        a /= a.sum(axis=-1, keepdims=True)
-
-    in_blocks(normalise, scores, weights)
+    by_rows(softmax, scores, weights)
     return weights, weights
 
 
+def softmax(s, a):
+    """a = exp(s - max s) / Σ exp(s - max s), written into a. Both (..., n)."""
+    np.exp(s - s.max(axis=-1, keepdims=True), out=a)
+    a /= a.sum(axis=-1, keepdims=True)
+
+
 def backward(dweights, cache):
-    """Gradient with respect to the scores:  dsᵢ = aᵢ (daᵢ - Σⱼ aⱼ daⱼ).
+    """Gradient with respect to the scores. dweights: (..., n). Returns dscores (..., n)."""
+    weights = cache
+    dscores = np.empty_like(weights)
+    by_rows(softmax_backward, weights, dweights, dscores)
+    return dscores
+
+
+def softmax_backward(a, da, ds):
+    """dsᵢ = aᵢ (daᵢ - Σⱼ aⱼ daⱼ), written into ds. All (..., n).
 
     It is (diag(a) - a aᵀ) da, the full Jacobian of softmax: every weight depends on every score of its row.
     """
-    weights = cache
-    dscores = np.empty_like(weights)
-
-    def jacobian_product(a, da, ds):
-        np.multiply(a, da, out=ds)
-        shared = ds.sum(axis=-1, keepdims=True)                         # Σⱼ aⱼ daⱼ
-        np.subtract(da, shared, out=ds)
-        ds *= a
-
-    in_blocks(jacobian_product, weights, dweights, dscores)
-    return dscores
+    np.subtract(da, (a * da).sum(axis=-1, keepdims=True), out=ds)
+    ds *= a

@@ -68,7 +68,7 @@ def _trace_layer(x, params, config):
     steps["residual1"] = x + steps["attended"]                                             # (B, T, D)
     steps["norm2"], _ = layer_norm.forward(steps["residual1"], params["norm2"], eps)       # (B, T, D)
     expanded, _ = linear.forward(steps["norm2"], params["mlp"]["fc1"])                     # (B, T, M)
-    steps["hidden"], _ = gelu.forward(expanded, config.gelu, keep=False)                   # (B, T, M)
+    steps["hidden"], _ = gelu.forward(expanded, config.gelu, with_cache=False)                   # (B, T, M)
     steps["mlp"], _ = linear.forward(steps["hidden"], params["mlp"]["fc2"])                # (B, T, D)
     steps["output"] = steps["residual1"] + steps["mlp"]                                    # (B, T, D)
     return steps

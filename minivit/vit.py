@@ -7,60 +7,67 @@
 
 The letters, here and in every section:
     B images    H × W pixels    C channels    P patch side    N patches    T tokens (N + 1 with [CLS])
-    t of them that ask: all, but in the last layer those that the head reads
+    t queries: the tokens that look at all T; t = T, but in the last layer t counts those that the head reads
     D width     H heads         d = D/H       M MLP width     L layers     K classes
 
-A gradient has the name of what it belongs to, with a d in front. `backward` is `forward` read from the bottom up.
+Every section has a pair. forward(x, params, …) returns y and a cache, what its backward pass needs of the way there.
+backward(dy, cache) returns dx and grads, with the keys of params. A gradient of the loss has the name of what it
+belongs to, with a d in front: dy = dL/dy has the shape of y. `backward` is `forward` read from the bottom up.
 """
 
 from . import cls_token, head, layer, patch_embedding, position_embedding
 from .attention import ALL
+from .training import patch_dropout
 
 
-def forward(x, params, config, keep=True):
+def forward(x, params, config, with_cache=True, dropped=None):
     """Images to logits. x: (B, H, W, 3), normalised. params: nested under timm's names. config: ViTConfig.
 
-    keep: False where no backward pass follows; the cache is then None and intermediates are freed on the way.
+    with_cache: False where no backward pass follows; the cache is then None and intermediates are freed on the way.
+    dropped: what training leaves out of these images, training.dropped.Dropped; None for nothing.
     Returns logits (B, K), or the representation (B, D) of a model without classes, and the cache.
     """
     tokens, patch_cache = patch_embedding.forward(x, params["patch_embed"], config.patch_size)         # (B, N, D)
     tokens, cls_cache = cls_token.forward(tokens, only(params, "cls_token"))                           # (B, T, D)
     tokens, pos_cache = position_embedding.forward(tokens, only(params, "pos_embed"), config.position,
                                                    config.grid)                                        # (B, T, D)
+    tokens, dropout_cache = patch_dropout.forward(tokens, dropped and dropped.kept)                    # (B, T, D)
+    layers = dropped.layers if dropped else [layer] * config.num_layers
     layer_caches = []
-    for block, asking in zip(params["blocks"], asking_tokens(config)):
-        tokens, cache = layer.forward(tokens, block, config.num_heads, config.layer_norm_eps,
-                                      config.gelu, keep, asking)                                       # (B, t, D)
-        if keep:
+    for section, block, queries in zip(layers, params["blocks"], queries_of_layers(config)):
+        tokens, cache = section.forward(tokens, block, config.num_heads, config.layer_norm_eps,
+                                        config.gelu, with_cache, queries)                              # (B, t, D)
+        if with_cache:
             layer_caches.append(cache)
     logits, head_cache = head.forward(tokens, only(params, "norm", "fc_norm", "head"), config.pool,
                                       config.class_token, config.layer_norm_eps)                       # (B, K)
-    if not keep:
+    if not with_cache:
         return logits, None
-    return logits, (patch_cache, cls_cache, pos_cache, layer_caches, head_cache)
+    return logits, (patch_cache, cls_cache, pos_cache, dropout_cache, layers, layer_caches, head_cache)
 
 
-def backward(dlogits, cache, take=None):
+def backward(dlogits, cache, layer_grads=None):
     """Gradients of `forward`, its sections in reverse. dlogits: (B, K).
 
-    take: where memory is short, take(i, grads) receives layer i's gradients instead of the result, and that layer's
-    part of the cache is freed. Returns dx, the gradient of every pixel (B, H, W, 3), and grads, nested like params.
+    layer_grads: where memory is short, a mapping that receives layer i's gradients as layer_grads[i], instead of the
+    result; that layer's part of the cache is then freed. Returns dx, the gradient of every pixel (B, H, W, 3), and
+    grads, nested like params.
     """
-    patch_cache, cls_cache, pos_cache, layer_caches, head_cache = cache
+    patch_cache, cls_cache, pos_cache, dropout_cache, layers, layer_caches, head_cache = cache
+    blocks, layer_caches = ({}, list(layer_caches)) if layer_grads is None else (layer_grads, layer_caches)
     dtokens, dhead = head.backward(dlogits, head_cache)                                                # (B, t, D)
-    blocks = {}
-    layer_caches = layer_caches if take else list(layer_caches)
-    while layer_caches:
-        dtokens, dblock = layer.backward(dtokens, layer_caches.pop())                                  # (B, T, D)
-        (take or blocks.__setitem__)(len(layer_caches), dblock)
+    for i in reversed(range(len(layers))):
+        dtokens, blocks[i] = layers[i].backward(dtokens, layer_caches.pop())                           # (B, T, D)
+    dtokens = patch_dropout.backward(dtokens, dropout_cache)                                           # (B, T, D)
     dtokens, dpos = position_embedding.backward(dtokens, pos_cache)                                    # (B, T, D)
     dtokens, dcls = cls_token.backward(dtokens, cls_cache)                                             # (B, N, D)
     dx, dpatch = patch_embedding.backward(dtokens, patch_cache)                                        # (B, H, W, 3)
-    return dx, {**dcls, **dpos, "patch_embed": dpatch, "blocks": in_order(blocks), **dhead}
+    dblocks = in_order(blocks) if layer_grads is None else []
+    return dx, {**dcls, **dpos, "patch_embed": dpatch, "blocks": dblocks, **dhead}
 
 
-def asking_tokens(config):
-    """The tokens that ask in each of the L layers, a slice each: all, and in the last layer those that the head reads.
+def queries_of_layers(config):
+    """The queries of each of the L layers, a slice each: all tokens, and in the last layer those that the head reads.
 
     What the last layer would make of the others nobody looks at, so their rows of A, their output projection and their
     MLP are never computed. All keys and values are looked at in every layer. `tracing` computes all, to show them.

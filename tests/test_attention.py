@@ -6,6 +6,7 @@ from peaked import peakedness, relative_error
 from section_contract import SectionContract, attention_params
 
 from minivit import attention, softmax
+from minivit.engine import tiles
 
 H, D, T = 3, 12, 9
 
@@ -23,7 +24,7 @@ class TestOneHead(TestAttention):
 
 
 class TestSomeTokensAsk(TestAttention):
-    options = {"num_heads": H, "asking": slice(1, 4)}
+    options = {"num_heads": H, "queries": slice(1, 4)}
 
 
 def by_loops(x, params, num_heads):
@@ -80,40 +81,26 @@ def test_scores_are_scaled_by_the_root_of_the_head_width(rng):
         assert attention.scores(q, k)[0, 0, i, j] == pytest.approx(expected, rel=1e-13)
 
 
-@pytest.mark.parametrize("scores_per_block", [1, 100, 2 * H * T * 4, 10 ** 9])
-def test_queries_in_blocks_give_the_same(rng, monkeypatch, scores_per_block):
+@pytest.mark.parametrize("scores_per_tile", [1, 100, 2 * H * T * 4, 10 ** 9])
+def test_tiles_of_heads_and_queries_give_the_same(rng, monkeypatch, scores_per_tile):
     x, params = rng.standard_normal((2, T, D)), attention_params(rng, D)
     whole, _ = attention.forward(x, params, H)
     dy = rng.standard_normal(whole.shape)
     sizes = []
     real = softmax.forward
-    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": 10 ** 9})
+    monkeypatch.setattr(tiles, "SCORES_PER_TILE", {"cpu": 10 ** 9})
     dx, grads = attention.backward(dy, attention.forward(x, params, H)[1])
-    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": scores_per_block})
+    monkeypatch.setattr(tiles, "SCORES_PER_TILE", {"cpu": scores_per_tile})
     monkeypatch.setattr(softmax, "forward", lambda s, out: sizes.append(s.size) or real(s, out))
     y, cache = attention.forward(x, params, H)
-    assert relative_error(y, whole) <= 1e-14 and attention.forward(x, params, H, keep=False)[1] is None
-    assert sum(sizes) == 2 * 2 * H * T * T and max(sizes) <= max(scores_per_block, 2 * T)     # 2 T: a query of a head
-    assert (len(sizes) == 2) == (scores_per_block >= 2 * H * T * T)
+    assert relative_error(y, whole) <= 1e-14 and attention.forward(x, params, H, with_cache=False)[1] is None
+    assert sum(sizes) == 2 * 2 * H * T * T and max(sizes) <= max(scores_per_tile, 2 * T)     # 2 T: a query of a head
+    assert (len(sizes) == 2) == (scores_per_tile >= 2 * H * T * T)
     sizes.clear()
-    dx_in_blocks, grads_in_blocks = attention.backward(dy, cache)
-    assert sum(sizes) == 2 * H * T * T and max(sizes) <= max(scores_per_block, 2 * T * T)     # whole heads
-    assert relative_error(dx_in_blocks, dx) <= 1e-13
-    assert relative_error(grads_in_blocks["qkv"]["weight"], grads["qkv"]["weight"]) <= 1e-13
-
-
-@pytest.mark.parametrize("size", [1, 30, 2 * 5 * 9, 3 * 2 * 5 * 9 - 1, 10 ** 6])
-@pytest.mark.parametrize("heads", [slice(0, 3), slice(2, 7)])
-@pytest.mark.parametrize("whole", [False, True])
-def test_blocks_cover_each_score_once(heads, size, whole, monkeypatch):
-    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": size})
-    seen = np.zeros((7, 5), int)                             # heads, queries
-    query, key = np.empty((2, 7, 5, 3)), np.empty((2, 7, 9, 3))
-    for some, rows in attention.blocks_of(heads, query, key, whole):
-        seen[some, rows] += 1
-        assert 2 * seen[some, rows].size * 9 <= max(size, 2 * 9 * (5 if whole else 1))
-        assert not whole or seen[some, rows].shape[1] == 5
-    assert (seen[heads] == 1).all() and seen.sum() == 5 * (heads.stop - heads.start)
+    dx_in_tiles, grads_in_tiles = attention.backward(dy, cache)
+    assert sum(sizes) == 2 * H * T * T and max(sizes) <= max(scores_per_tile, 2 * T * T)     # whole heads
+    assert relative_error(dx_in_tiles, dx) <= 1e-13
+    assert relative_error(grads_in_tiles["qkv"]["weight"], grads["qkv"]["weight"]) <= 1e-13
 
 
 def test_tokens_are_a_set(rng):

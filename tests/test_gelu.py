@@ -69,7 +69,7 @@ def test_far_from_zero_it_is_x_or_nothing(form, dtype):
 @pytest.mark.parametrize("form", ["erf", "tanh"])
 def test_without_a_cache_the_numbers_are_the_same(form, rng):
     x = rng.standard_normal((3, 5))
-    y, cache = gelu.forward(x, form, keep=False)
+    y, cache = gelu.forward(x, form, with_cache=False)
     assert cache is None and np.array_equal(y, gelu.forward(x, form)[0])
 
 
@@ -77,6 +77,6 @@ def test_without_a_cache_the_numbers_are_the_same(form, rng):
 def test_blocks_of_rows_change_nothing(form, rng, monkeypatch):
     x = rng.standard_normal((2, 7, 5))
     whole, slope_whole = gelu.forward(x, form)
-    monkeypatch.setattr(tiles, "BLOCK_BYTES", 3 * 5 * 8)
+    monkeypatch.setattr(tiles, "TILE_BYTES", 3 * 5 * 8)
     y, slope = gelu.forward(x, form)
     assert np.array_equal(y, whole) and np.array_equal(slope, slope_whole)

@@ -4,6 +4,7 @@ from peaked import relative_error
 from section_contract import SectionContract, attention_params, mlp_params, norm_params
 
 from minivit import attention, layer, layer_norm, mlp
+from minivit.engine import tiles
 from minivit.trees import flatten
 
 D, M, H, T = 8, 13, 2, 9
@@ -27,20 +28,20 @@ class TestTanhForm(TestLayer):
 
 
 class TestOneTokenAsks(TestLayer):
-    options = {"num_heads": H, "asking": slice(0, 1)}
+    options = {"num_heads": H, "queries": slice(0, 1)}
 
 
-@pytest.mark.parametrize("asking", [slice(0, 1), slice(3, 7), slice(0, T)])
-@pytest.mark.parametrize("scores_per_block", [1, 10 ** 9])
-def test_tokens_that_ask_get_what_they_would_among_all(rng, asking, scores_per_block, monkeypatch):
-    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": scores_per_block})
+@pytest.mark.parametrize("queries", [slice(0, 1), slice(3, 7), slice(0, T)])
+@pytest.mark.parametrize("scores_per_tile", [1, 10 ** 9])
+def test_tokens_that_ask_get_what_they_would_among_all(rng, queries, scores_per_tile, monkeypatch):
+    monkeypatch.setattr(tiles, "SCORES_PER_TILE", {"cpu": scores_per_tile})
     x, params = rng.standard_normal((2, T, D)), layer_params(rng)
     whole, whole_cache = layer.forward(x, params, H)
-    y, cache = layer.forward(x, params, H, asking=asking)
-    assert relative_error(y, whole[:, asking]) <= 1e-14
+    y, cache = layer.forward(x, params, H, queries=queries)
+    assert relative_error(y, whole[:, queries]) <= 1e-14
 
     dy, silent = rng.standard_normal(y.shape), np.zeros_like(whole)                      # no gradient for the others
-    silent[:, asking] = dy
+    silent[:, queries] = dy
     (dx, grads), (whole_dx, whole_grads) = layer.backward(dy, cache), layer.backward(silent, whole_cache)
     whole_grads = flatten(whole_grads)
     assert relative_error(dx, whole_dx) <= 1e-14
@@ -77,5 +78,5 @@ def test_with_silent_branches_the_residual_stream_passes_unchanged(rng):
 def test_without_a_cache_the_numbers_are_the_same(rng, monkeypatch):
     x, params = rng.standard_normal((2, T, D)), layer_params(rng)
     y, _ = layer.forward(x, params, H)
-    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": 100})
-    assert relative_error(layer.forward(x, params, H, keep=False)[0], y) <= 1e-14
+    monkeypatch.setattr(tiles, "SCORES_PER_TILE", {"cpu": 100})
+    assert relative_error(layer.forward(x, params, H, with_cache=False)[0], y) <= 1e-14

@@ -68,7 +68,7 @@ def test_blocks_of_rows_change_nothing(rng, monkeypatch):
     x, params, dy = rng.standard_normal((3, 5, 6)), norm_params(rng, 6), rng.standard_normal((3, 5, 6))
     whole, cache = layer_norm.forward(x, params)
     dx_whole, grads_whole = layer_norm.backward(dy, cache)
-    monkeypatch.setattr(tiles, "BLOCK_BYTES", 4 * 6 * 8)               # four tokens a block, the last one short
+    monkeypatch.setattr(tiles, "TILE_BYTES", 4 * 6 * 8)               # four tokens a block, the last one short
     y, cache = layer_norm.forward(x, params)
     dx, grads = layer_norm.backward(dy, cache)
     assert np.array_equal(y, whole) and np.array_equal(dx, dx_whole)

@@ -48,4 +48,4 @@ def test_each_token_thinks_alone(rng):
 @pytest.mark.parametrize("form", ["erf", "tanh"])
 def test_without_a_cache_the_numbers_are_the_same(form, rng):
     x, params = rng.standard_normal((2, 5, 4)), mlp_params(rng, 4, 11)
-    assert np.array_equal(mlp.forward(x, params, form, keep=False)[0], mlp.forward(x, params, form)[0])
+    assert np.array_equal(mlp.forward(x, params, form, with_cache=False)[0], mlp.forward(x, params, form)[0])

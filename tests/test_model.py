@@ -23,7 +23,7 @@ def test_images_on_several_threads_give_the_same(available, monkeypatch):
     dlogits = np.random.default_rng(0).standard_normal(expected.shape)
     dx_expected, expected_grads = vit.backward(dlogits, cache)
     monkeypatch.setattr(threads, "thread_count", lambda: available)
-    monkeypatch.setattr(threads, "IMAGES_PER_RUN", 2)
+    monkeypatch.setattr(threads, "IMAGES_PER_CHUNK", 2)
     logits, cache = vit_model.forward(x)
     assert len(cache) == {1: 3, 2: 4, 5: 5}[available]
     dx, grads = vit_model.backward(dlogits, cache)

@@ -70,6 +70,6 @@ def test_blocks_of_rows_change_nothing(rng, monkeypatch):
     scores, dy = rng.standard_normal((2, 7, 5)), rng.standard_normal((2, 7, 5))
     whole, cache = softmax.forward(scores)
     ds_whole = softmax.backward(dy, cache)
-    monkeypatch.setattr(tiles, "BLOCK_BYTES", 3 * 5 * 8)
+    monkeypatch.setattr(tiles, "TILE_BYTES", 3 * 5 * 8)
     y, cache = softmax.forward(scores)
     assert np.array_equal(y, whole) and np.array_equal(softmax.backward(dy, cache), ds_whole)

@@ -8,6 +8,7 @@ from peaked import SMALL, WIDE, copied, images, peaked_model, peakedness, relati
 
 import minivit
 from minivit import head, vit
+from minivit.engine import tiles
 from minivit.trees import flatten, tree_map
 
 CONFIGS = {
@@ -82,8 +83,8 @@ def test_neither_direction_changes_what_it_is_given_and_backward_can_be_repeated
 def test_without_a_cache_the_logits_are_the_same(config, monkeypatch):
     model, x = peaked_model(config), images(config)
     logits, _ = vit.forward(x, model.params, config)
-    monkeypatch.setattr(minivit.attention, "SCORES_PER_BLOCK", {"cpu": 500})
-    without, cache = vit.forward(x, model.params, config, keep=False)
+    monkeypatch.setattr(tiles, "SCORES_PER_TILE", {"cpu": 500})
+    without, cache = vit.forward(x, model.params, config, with_cache=False)
     assert cache is None and relative_error(without, logits) <= 1e-13
 
 
@@ -93,7 +94,7 @@ def test_only_what_the_head_reads_leaves_the_last_layer(config, monkeypatch):
     left, real = [], head.forward
     monkeypatch.setattr(head, "forward", lambda z, *args: left.append(z.shape[1]) or real(z, *args))
     logits, grads = gradients(model, x)
-    monkeypatch.setattr(vit, "asking_tokens", lambda config: [slice(None)] * config.num_layers)
+    monkeypatch.setattr(vit, "queries_of_layers", lambda config: [slice(None)] * config.num_layers)
     by_all, grads_by_all = gradients(model, x)
     assert (left[0], left[-1]) == (1 if config.pool == "cls" else config.num_tokens, config.num_tokens)
     assert relative_error(logits, by_all) <= 1e-13

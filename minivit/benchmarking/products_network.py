@@ -9,10 +9,9 @@ import threading
 
 import numpy as np
 
-from ..attention import work_of
 from ..checkpoints.loading import load
 from ..engine import threads
-from ..vit import asking_tokens
+from ..vit import queries_of_layers
 
 
 class Network:
@@ -30,18 +29,18 @@ class Network:
 
     def forward(self, x, labels):
         """All products of a forward pass. Returns nothing worth comparing."""
-        threads.each(lambda run: self._products(len(x[run]), training=False), threads.split(x))
+        threads.each(lambda run: self._products(len(x[run]), training=False), threads.chunks(x))
 
     def training_step(self, x, labels):
         """All products of a forward and a backward pass."""
-        threads.each(lambda run: self._products(len(x[run]), training=True), threads.split(x))
+        threads.each(lambda run: self._products(len(x[run]), training=True), threads.chunks(x))
 
     def _products(self, B, training):
         c = self.config
         T, N = c.num_tokens, c.num_patches
         self._linear(B * N, self.params["patch_embed"]["proj"], training)
-        for block, asking in zip(self.params["blocks"], asking_tokens(c)):
-            t = len(range(T)[asking])                                                      # tokens that ask
+        for block, queries in zip(self.params["blocks"], queries_of_layers(c)):
+            t = len(range(T)[queries])                                                      # tokens that ask
             qkv = self._linear(B * T, block["attn"]["qkv"], training)                      # (BT, 3D)
             self._attention(qkv, B, t, training)
             for layer in (block["attn"]["proj"], block["mlp"]["fc1"], block["mlp"]["fc2"]):
@@ -65,9 +64,9 @@ class Network:
             np.matmul(attention[:, h], key[:, h], out=query[:, h])                         # dq = dS k
             np.matmul(attention[:, h].swapaxes(-1, -2), query[:, h], out=key[:, h])        # dk = dSᵀ q
 
-        threads.share(forward, H, qkv, work_of(query, key))
+        threads.spread(forward, H, qkv, 2 * B * H * t * T)
         if training:
-            threads.share(backward, H, qkv, work_of(query, key))
+            threads.spread(backward, H, qkv, 2 * B * H * t * T)
 
     def _linear(self, rows, params, training):
         weight = params["weight"]
@@ -88,5 +87,5 @@ class Network:
 
 def _product(a, b, out):
     """a @ b, its columns shared as `threads.product` shares them."""
-    threads.share(lambda part: np.matmul(a, b[:, part], out=out[:, part]), b.shape[1], b,
+    threads.spread(lambda part: np.matmul(a, b[:, part], out=out[:, part]), b.shape[1], b,
                    len(a) * b.size // threads.PRODUCTS_A_NUMBER)

@@ -1,6 +1,6 @@
 """All cores busy, by threads that each have a one-thread BLAS of their own.
 
-Images do not meet inside the network, so a batch is cut into runs of images, and one thread takes a run through all
+Images do not meet inside the network, so a batch is cut into chunks of images, and one thread takes a chunk through all
 steps, the elementwise ones too, which BLAS alone would leave to one core. Where there is but one image, its steps are
 shared instead: columns of a product, rows of an elementwise step, heads of attention. Results differ by rounding only.
 """
@@ -19,23 +19,26 @@ from ..trees import tree_map
 from . import heap
 from .blas_threads import one_thread_blas, thread_count
 
-IMAGES_PER_RUN = 16
+IMAGES_PER_CHUNK = 16
 SMALLEST_SHARED = 1 << 17                            # numbers to work on, each a nanosecond or two
 PRODUCTS_A_NUMBER = 128                              # multiply-adds that BLAS does in that time
 
 
-def split(x):
-    """Slices that cut the batch x into runs of at most IMAGES_PER_RUN images, as many for each thread; one on a GPU."""
+def chunks(x):
+    """Slices that cut the batch x into chunks of at most IMAGES_PER_CHUNK images, as many for each thread.
+
+    On a GPU, one.
+    """
     if not isinstance(x, np.ndarray):
         return [slice(0, len(x))]
     threads = thread_count()
-    return _slices(len(x), min(len(x), threads * -(-len(x) // (threads * IMAGES_PER_RUN))))
+    return _slices(len(x), min(len(x), threads * -(-len(x) // (threads * IMAGES_PER_CHUNK))))
 
 
 def each(function, items):
     """[function(item) for item in items], on as many threads as BLAS would use, in the items' order.
 
-    A single item runs on this thread, and `share` inside it spreads its steps. On a thread that is itself one of the
+    A single item runs on this thread, and `spread` inside it spreads its steps. On a thread that is itself one of the
     pool's, all items run there: waiting for the pool from within could take for ever.
     """
     heap.limit()                                                         # each thread has heaps of its own
@@ -50,35 +53,53 @@ def each(function, items):
 
 
 def total(function, items):
-    """The sum of function(item, take), a tree of arrays, over the items; each thread takes a share of them in turn.
+    """The sum of function(item, parts), a tree of arrays, over the items; each thread takes a share of them in turn.
 
-    function may hand over parts of its tree early, as take(key, part); they come back summed as {key: part}, the second
-    result. The thread that brings the last summand of a part adds all threads' up, in the threads' order: the parts
-    of two threads then exist side by side only for a moment, and the sum does not depend on who was first. The threads
-    take turns in whose arrays hold the sum: freed memory goes back to the heap of the thread that had made the array.
+    function may hand over parts of its tree early, as parts[key] = part; they come back summed as {key: part}, the
+    second result. The thread that brings the last summand of a part adds all threads' up, in the threads' order: the
+    parts of two threads then exist side by side only for a moment, and the sum does not depend on who was first. The
+    threads take turns in whose arrays hold the sum: freed memory goes back to the heap of the thread that had made it.
     """
     shares = _slices(len(items), min(len(items), thread_count()))
-    parts, lock, turns = {}, threading.Lock(), itertools.cycle(range(len(shares)))
+    sums = _Sums(len(shares))
 
     def of_share(thread):
-        own, rest = {}, None
-
-        def take(key, part):
-            own[key] = _added(own[key], part) if key in own else part
-            if item == shares[thread].stop - 1:
-                with lock:
-                    summands = parts.setdefault(key, {})
-                    summands[thread] = own.pop(key)
-                    into = next(turns) if len(summands) == len(shares) else None
-                if into is not None:
-                    parts[key] = _added(*(summands.pop(i) for i in range(len(shares))), into=into)
-
-        for item in range(shares[thread].start, shares[thread].stop):
-            result = function(items[item], take)
+        rest, parts = None, _Parts(thread, sums)
+        for i in range(shares[thread].start, shares[thread].stop):
+            parts.complete = i == shares[thread].stop - 1
+            result = function(items[i], parts)
             rest = result if rest is None else _added(rest, result)
         return rest
 
-    return _added(*each(of_share, range(len(shares)))), parts
+    return _added(*each(of_share, range(len(shares)))), sums.whole
+
+
+class _Sums:
+    """The sums over all threads: summands, {key: {thread: part}}, until the last is there; then whole, {key: part}."""
+
+    def __init__(self, threads):
+        self.threads, self.summands, self.whole = threads, {}, {}
+        self.lock, self.turns = threading.Lock(), itertools.cycle(range(threads))
+
+    def add(self, key, thread, part):
+        with self.lock:
+            summands = self.summands.setdefault(key, {})
+            summands[thread] = part
+            into = next(self.turns) if len(summands) == self.threads else None
+        if into is not None:
+            self.whole[key] = _added(*(summands.pop(i) for i in range(self.threads)), into=into)
+
+
+class _Parts:
+    """One thread's sums, as parts[key] = part adds them up. complete: whether these are its last summands."""
+
+    def __init__(self, thread, sums):
+        self.thread, self.sums, self.own, self.complete = thread, sums, {}, False
+
+    def __setitem__(self, key, part):
+        self.own[key] = _added(self.own[key], part) if key in self.own else part
+        if self.complete:
+            self.sums.add(key, self.thread, self.own.pop(key))
 
 
 def _added(*summands, into=0):
@@ -89,7 +110,7 @@ def _added(*summands, into=0):
     return result
 
 
-def share(function, count, like, work=None):
+def spread(function, count, like, work=None):
     """[function(slice), …] for slices that cover range(count): one a thread where `each` has but one item, else one.
 
     like: one of the arrays worked on. work: how many numbers that takes, its size by default. A GPU's work stays whole,
@@ -108,19 +129,19 @@ def share(function, count, like, work=None):
     return [result, *others]
 
 
-def product(a, b, plus=None):
-    """a @ b, plus a row (n,) where one is given. a: (m, k). b: (k, n). C-contiguous, as weights are.
+def product(a, b, bias=None):
+    """a @ b, plus the row bias (n,) where one is given. a: (m, k). b: (k, n). C-contiguous, as weights are.
 
     Threads with nothing else to do share the columns of the result.
     """
     y = np.empty_like(a, shape=(len(a), b.shape[1]), order="C")
 
-    def of_columns(part):
+    def columns(part):
         np.matmul(a, b[:, part], out=y[:, part])
-        if plus is not None:
-            y[:, part] += plus[part]
+        if bias is not None:
+            y[:, part] += bias[part]
 
-    share(of_columns, b.shape[1], b, len(a) * b.size // PRODUCTS_A_NUMBER)
+    spread(columns, b.shape[1], b, len(a) * b.size // PRODUCTS_A_NUMBER)
     return y
 
 

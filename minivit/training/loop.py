@@ -15,8 +15,8 @@ from tqdm import tqdm
 from ..checkpoints.native import describe, save
 from ..engine.devices import to_device
 from ..trees import tree_map
-from . import network
 from .augmentation import augmented
+from .dropped import Draw
 from .evaluation import evaluate
 from .initial_weights import init
 from .optimiser import clip
@@ -108,8 +108,8 @@ def _step(model, state, recipe, images, labels, rate, left, rng):
     """
     x, targets = augmented(images, labels, model, recipe, rng)
     x, targets = to_device(x, model.device), to_device(targets, model.device)            # (B, H, W, 3), (B, K)
-    value, grads, logits = network.loss_and_gradients(model, x, targets, rng, recipe.patch_dropout * left,
-                                                      recipe.stochastic_depth)
+    draw = Draw.of(rng, len(x), model.config, recipe.patch_dropout * left, recipe.stochastic_depth)
+    value, grads, logits = model.training_pass(x, targets, draw)
     value = float(value)                                                                  # a GPU waits here
     if not math.isfinite(value):
         raise ValueError(f"the loss is {value} at step {state.step + 1}: begin anew in another folder with a "

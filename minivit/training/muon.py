@@ -25,12 +25,12 @@ ROUNDS = 5
 class Muon:
     """The optimiser's state: momentum of the layers' weight matrices, flat under their names, and AdamW for the rest.
 
-    keep: μ.
+    mu: μ, the share of the momentum that a step keeps.
     """
 
     momentum: dict
     adamw: AdamW
-    keep: float = 0.95
+    mu: float = 0.95
 
     @classmethod
     def for_params(cls, params):
@@ -46,11 +46,11 @@ class Muon:
 
         def update(name):
             w, g, m = params[name], grads[name], self.momentum[name]                     # (in, out)
-            m *= self.keep
+            m *= self.mu
             m += g
             w *= 1 - rate * decay
             parts = 3 if name.endswith("qkv.weight") else 1
-            for part, direction in zip(np.split(w, parts, axis=1), np.split(g + self.keep * m, parts, axis=1)):
+            for part, direction in zip(np.split(w, parts, axis=1), np.split(g + self.mu * m, parts, axis=1)):
                 part -= rate * 0.2 * max(direction.shape) ** 0.5 * orthogonal(direction)
 
         on_all_cores(update, self.momentum)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..engine import threads
 from ..engine.gpu.kernels import fused
-from ..engine.tiles import in_blocks
+from ..engine.tiles import by_rows
 from ..trees import flatten, tree_map
 
 
@@ -37,34 +37,37 @@ class AdamW:
         """One step: changes params and the moments in place. Only weight matrices decay, not biases, norms, tokens."""
         self.steps += 1
         # Numbers alone are worked out here: inside `update`, a GPU would do it in float32, and for every element.
-        beta1, beta2, epsilon = self.beta1, self.beta2, self.epsilon
-        new1, new2 = 1 - beta1, 1 - beta2
-        step = rate / (1 - beta1 ** self.steps)
-        correction2 = math.sqrt(1 - beta2 ** self.steps)
+        step = rate / (1 - self.beta1 ** self.steps)
+        correction = math.sqrt(1 - self.beta2 ** self.steps)
+        numbers = (self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2, step, correction, self.epsilon)
         params, grads = flatten(params), flatten(grads)
 
         def of_parameter(name):
-            kept = 1 - rate * decay if decays(name) else 1.0
-
-            def update(w, g, m, v):
-                m *= beta1
-                m += new1 * g
-                v *= beta2
-                v += new2 * (g * g)
-                w *= kept
-                w -= step * m / (np.sqrt(v) / correction2 + epsilon)
-
             arrays = (params[name], grads[name], self.first[name], self.second[name])
+            whole = (1 - rate * decay if decays(name) else 1.0, *numbers)
             if all(a.flags.c_contiguous for a in arrays):
-                in_blocks(update, *arrays)
+                by_rows(update, *arrays, whole=whole)
             else:
-                fused(update, *arrays)
+                fused(update, *arrays, *whole)
 
         on_all_cores(of_parameter, self.first)
 
     def arrays(self):
         """The state's arrays, by part and name."""
         return {"first": self.first, "second": self.second}
+
+
+def update(w, g, m, v, shrink, beta1, new1, beta2, new2, step, correction, epsilon):
+    """The equations above, written into w, m and v. new: 1 - β. shrink: 1 - rate · decay. step: rate / (1 - β₁ᵗ).
+
+    correction: √(1 - β₂ᵗ).
+    """
+    m *= beta1
+    m += new1 * g
+    v *= beta2
+    v += new2 * (g * g)
+    w *= shrink
+    w -= step * m / (np.sqrt(v) / correction + epsilon)
 
 
 def on_all_cores(function, arrays):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.training import network
+from minivit.training.dropped import Draw
 from minivit.training.muon import Muon
 from minivit.training.optimiser import AdamW, clip
 from tests import cupy_signatures
@@ -23,7 +23,7 @@ PACKAGE = Path(minivit.__file__).parent
 
 # It moves arrays between host and device.
 HOST_ONLY = {"devices.py"}
-IN_A_STEP = [PACKAGE / "training" / f"{name}.py" for name in ("optimiser", "muon", "network", "patch_dropout",
+IN_A_STEP = [PACKAGE / "training" / f"{name}.py" for name in ("optimiser", "muon", "dropped", "patch_dropout",
                                                               "stochastic_depth")]
 SOURCES = sorted(path for path in [*PACKAGE.glob("*.py"), *PACKAGE.glob("engine/*.py"), *IN_A_STEP]
                  if path.name not in HOST_ONLY)
@@ -105,7 +105,8 @@ def run_everything():
                 grads, _ = clip(grads, 1.0)
                 AdamW.for_params(model.params).step(model.params, grads, 1e-3, 0.1)
                 targets = on_device(np.eye(3, dtype=dtype)[:2])
-                _, grads, _ = network.loss_and_gradients(model, x, targets, np.random.default_rng(0), 0.5, 0.5)
+                _, grads, _ = model.training_pass(
+                    x, targets, Draw.of(np.random.default_rng(0), 2, model.config, 0.5, 0.5))
                 Muon.for_params(model.params).step(model.params, grads, 1e-3, 0.1)
     return watch.calls
 

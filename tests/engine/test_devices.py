@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit import attention, loss
+from minivit import loss
 from minivit.commands.cli import main
-from minivit.engine import devices
+from minivit.engine import devices, tiles
 from minivit.engine.devices import to_device
 from minivit.explain.answers.occlusion import gradient_map, occlusion_map
 from minivit.explain.attention.distance import mean_attention_distance
@@ -114,12 +114,12 @@ def test_forward_and_backward(config, dtype):
     assert (watch.to_device, watch.to_host) == (config.position == "sincos2d", 0)
 
 
-def test_queries_in_blocks(monkeypatch, dtype):
+def test_queries_by_rows(monkeypatch, dtype):
     model, device_model = models(BASE, dtype)
     x, _ = batch(BASE, dtype)
     expected = model(x)
     block = 3 * BASE.num_heads * BASE.num_tokens * 4
-    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": block, "cuda": block})
+    monkeypatch.setattr(tiles, "SCORES_PER_TILE", {"cpu": block, "cuda": block})
     with watched() as watch:
         logits = device_model(to_device(x, "cuda"))
     assert watch.calls["matmul"] > 4 * 2 * BASE.num_layers

@@ -196,39 +196,39 @@ PLANTED = {
     "array created on the wrong side: the gradient of all tokens":
         (head, run_head, "np.zeros_like(dpooled, shape=shape)", "np.zeros(shape, dpooled.dtype)"),
     "array created on the wrong side: an output":
-        (attention, run_attention, 'np.empty_like(x[:, asking], order="C")', "np.empty(x[:, asking].shape, x.dtype)"),
+        (attention, run_attention, 'np.empty_like(x[:, queries], order="C")', "np.empty(x[:, queries].shape, x.dtype)"),
     "host array mixed in: sin-cos positions":
         (position_embedding, run_positions, "np.asarray(tokens[None], like=x)", "tokens[None]"),
     "host array mixed in: the classes' numbers":
         (loss, run_loss, "np.arange(K, like=labels)", "np.arange(K)"),
     "function that CuPy lacks: vecdot":
-        (softmax, run_softmax, "ds.sum(axis=-1, keepdims=True)", "np.vecdot(a, da)[..., None]"),
+        (softmax, run_softmax, "(a * da).sum(axis=-1, keepdims=True)", "np.vecdot(a, da)[..., None]"),
     "keyword that CuPy lacks: initial":
         (softmax, run_softmax, "s.max(axis=-1, keepdims=True)", "s.max(axis=-1, keepdims=True, initial=0)"),
     "keyword that CuPy lacks: where":
-        (softmax, run_softmax, "np.exp(a, out=a)", "np.exp(a, out=a, where=True)"),
+        (softmax, run_softmax, "keepdims=True), out=a)", "keepdims=True), out=a, where=True)"),
     "implicit conversion: asarray":
         (loss, run_loss, "np.exp(log_p)", "np.exp(np.asarray(log_p))"),
     "implicit conversion: a list of arrays":
         (head, run_head, "x[:, int(class_token):].mean(axis=1)", "np.array([one[1:].mean(axis=0) for one in x])"),
     # In chains that become kernels.
     "a rate compiled into a kernel, as a default":
-        (optimiser, run_adamw, "update(w, g, m, v):", "update(w, g, m, v, step=step):"),
+        (optimiser, run_adamw, "correction, epsilon):", "correction, epsilon=1e-8):"),
     "numbers alone, worked out in float32 for every element":
         (optimiser, run_adamw, "m += new1 * g", "m += (1 - beta1) * g"),
-    "state of the optimiser read inside a kernel": (optimiser, run_adamw, "m *= beta1", "m *= self.beta1"),
+    "host array read inside a kernel": (optimiser, run_adamw, "m *= beta1", "m *= np.array(0.9)"),
     "host array in a kernel":
-        (gelu, run_gelu, "slope += distribution ", "slope += distribution * np.ones(1, x.dtype) "),
-    "NumPy's double in a kernel": (gelu, run_gelu, "slope *= NORMAL_PEAK", "slope *= np.sqrt(0.5 / np.pi)"),
-    "function that a kernel lacks: square": (gelu, run_gelu, "np.multiply(x, x, out=slope)", "np.square(x, out=slope)"),
+        (gelu, run_gelu, "np.add(distribution, x * density", "np.add(distribution * np.ones(1, x.dtype), x * density"),
+    "NumPy's double in a kernel": (gelu, run_gelu, "density = NORMAL_PEAK * ", "density = np.sqrt(0.5 / np.pi) * "),
+    "function that a kernel lacks: square": (gelu, run_gelu, "-0.5 * x * x", "-0.5 * np.square(x)"),
     "keyword that a kernel lacks: where":
-        (gelu, run_gelu, "np.exp(slope, out=slope)", "np.exp(slope, out=slope, where=True)"),
+        (gelu, run_gelu, "np.exp(-0.5 * x * x)", "np.exp(-0.5 * x * x, where=True)"),
     "a kernel that depends on a number of the array":
-        (softmax, run_softmax, "np.exp(a, out=a)", "np.exp(a, out=a) if a.max() < 99 else None"),
-    "a kernel that writes to a part": (layer_norm, run_layer_norm, "inverse_std[...] = ", "inverse_std[:, :1] = "),
+        (softmax, run_softmax, "a /= a.sum", "a = a if a.max() < 99 else -a; a /= a.sum"),
+    "a kernel that writes to a part": (layer_norm, run_layer_norm, "inverse_std[...] = ", "inverse_std[..., :1] = "),
     "a kernel that depends on a length":
-        (layer_norm, run_layer_norm, "variance = y.mean(axis=-1, keepdims=True)",
-         "variance = y.sum(axis=-1, keepdims=True) / len(params['weight'])"),
+        (layer_norm, run_layer_norm, "variance = (xhat * xhat).mean(axis=-1, keepdims=True)",
+         "variance = (xhat * xhat).sum(axis=-1, keepdims=True) / len(weight)"),
 }
 
 

@@ -11,7 +11,6 @@ import pytest
 from platforms import needs_fork
 
 import minivit
-from minivit import attention
 from minivit.engine import blas_threads, threads, tiles
 from minivit.trees import flatten
 from tests.strict_array import fake_cupy, on_device
@@ -31,11 +30,11 @@ def two_threads(monkeypatch):
                                                      (17, 1, 2), (5, 4, 4)])
 def test_split_covers_the_batch_evenly(images, available, runs, monkeypatch):
     monkeypatch.setattr(threads, "thread_count", lambda: available)
-    parts = threads.split(np.empty(images))
+    parts = threads.chunks(np.empty(images))
     assert len(parts) == runs
     assert [i for part in parts for i in range(images)[part]] == list(range(images))
     lengths = [part.stop - part.start for part in parts]
-    assert max(lengths) <= threads.IMAGES_PER_RUN and max(lengths) - min(lengths) <= 1
+    assert max(lengths) <= threads.IMAGES_PER_CHUNK and max(lengths) - min(lengths) <= 1
 
 
 def test_each_keeps_the_order_and_uses_other_threads(two_threads):
@@ -55,9 +54,9 @@ def test_total_adds_everything_once(available, count, monkeypatch):
     monkeypatch.setattr(threads, "thread_count", lambda: available)
     items = [{"a": np.full(3, float(i)), "b": [np.array([[i]])]} for i in range(count)]
 
-    def function(item, take):
+    def function(item, parts):
         for layer in (1, 0):
-            take(layer, {"w": item["a"] * 10 ** layer})
+            parts[layer] = {"w": item["a"] * 10 ** layer}
         return {"a": item["a"].copy(), "b": [item["b"][0].copy()], "loss": 0.5}
 
     result, parts = threads.total(function, items)
@@ -75,11 +74,11 @@ def test_a_total_does_not_depend_on_which_thread_is_first(monkeypatch):
     done[3].set()
     given = {}
 
-    def function(i, take):
+    def function(i, parts):
         assert done[i + 1].wait(30)                          # 2 before 1 before 0
         for part in range(4):
             given[part, i] = values[i] * 2 ** part
-            take(part, given[part, i])
+            parts[part] = given[part, i]
         done[i].set()
         return values[i].copy()
 
@@ -94,7 +93,7 @@ def test_a_total_does_not_depend_on_which_thread_is_first(monkeypatch):
 
 def test_share_spreads_only_the_steps_of_a_single_item(two_threads):
     def parts(_):
-        return threads.share(lambda part: (part, threading.current_thread().name), 10, np.empty(10))
+        return threads.spread(lambda part: (part, threading.current_thread().name), 10, np.empty(10))
 
     ((alone),) = threads.each(parts, ["one image"])
     assert [part for part, _ in alone] == [slice(0, 5), slice(5, 10)] and len({name for _, name in alone}) == 2
@@ -105,7 +104,7 @@ def test_share_spreads_only_the_steps_of_a_single_item(two_threads):
 @pytest.mark.parametrize("size, parts", [(99, 1), (100, 2)])
 def test_share_leaves_small_work_on_one_thread(two_threads, monkeypatch, size, parts):
     monkeypatch.setattr(threads, "SMALLEST_SHARED", 100)
-    assert len(threads.each(lambda _: threads.share(lambda part: part, 10, np.empty(size)), [0])[0]) == parts
+    assert len(threads.each(lambda _: threads.spread(lambda part: part, 10, np.empty(size)), [0])[0]) == parts
 
 
 def test_each_inside_each_does_not_wait_for_itself(two_threads):
@@ -119,9 +118,9 @@ def test_each_inside_each_does_not_wait_for_itself(two_threads):
 
 def test_shared_work_does_not_share_again(two_threads):
     def inner(part):
-        return len(threads.share(lambda part: part, 10, np.empty(10)))
+        return len(threads.spread(lambda part: part, 10, np.empty(10)))
 
-    assert threads.each(lambda _: threads.share(inner, 2, np.empty(10)), [0]) == [[1, 1]]
+    assert threads.each(lambda _: threads.spread(inner, 2, np.empty(10)), [0]) == [[1, 1]]
 
 
 @pytest.mark.parametrize("failing", [0, 1])
@@ -136,12 +135,12 @@ def test_an_error_goes_up_once_all_threads_have_ended(two_threads, failing):
         ended.append(part)
 
     with pytest.raises(ValueError, match="this one fails"):
-        threads.each(lambda _: threads.share(function, 4, np.empty(4)), [0])
+        threads.each(lambda _: threads.spread(function, 4, np.empty(4)), [0])
     assert len(ended) == 1
     with pytest.raises(ValueError, match="this one fails"):
         threads.each(function, [0, 1])
     assert len(ended) == 2
-    assert len(threads.share(lambda part: part, 4, np.empty(4))) == 1            # and nothing stays shared
+    assert len(threads.spread(lambda part: part, 4, np.empty(4))) == 1            # and nothing stays shared
 
 
 @needs_fork
@@ -207,8 +206,8 @@ def test_callers_on_several_threads_leave_blas_as_it_was():
 
 def test_one_image_with_its_steps_shared(two_threads, monkeypatch):
     """Columns, rows and heads on two threads give what one thread gives, forward and backward."""
-    monkeypatch.setattr(tiles, "BLOCK_BYTES", 4096)
-    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": 64})
+    monkeypatch.setattr(tiles, "TILE_BYTES", 4096)
+    monkeypatch.setattr(tiles, "SCORES_PER_TILE", {"cpu": 64})
     model = minivit.init("Ti/16", num_classes=5, image_size=48, seed=3, dtype="float64")
     rng = np.random.default_rng(0)
     x, dlogits = rng.standard_normal((1, 48, 48, 3)), rng.standard_normal((1, 5))
@@ -219,7 +218,7 @@ def test_one_image_with_its_steps_shared(two_threads, monkeypatch):
         return {"lean": model(x), "logits": logits, "dx": dx, **flatten(grads)}
 
     shared = everything()
-    assert len(threads.each(lambda _: threads.share(lambda part: part, 9, np.empty(9)), [0])[0]) == 2
+    assert len(threads.each(lambda _: threads.spread(lambda part: part, 9, np.empty(9)), [0])[0]) == 2
     monkeypatch.setattr(threads, "thread_count", lambda: 1)
     for name, expected in everything().items():
         assert np.linalg.norm(shared[name] - expected) <= 1e-13 * np.linalg.norm(expected) + 1e-15, name

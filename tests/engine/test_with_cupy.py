@@ -10,7 +10,7 @@ from minivit import attention, gelu
 from minivit.engine.devices import device_of
 from minivit.engine.gpu import kernel_source
 from minivit.engine.gpu.kernels import fused
-from minivit.engine.tiles import in_blocks
+from minivit.engine.tiles import by_rows
 from minivit.training.optimiser import sum_of_squares
 from tests import cupy_signatures
 from tests.engine.test_cupy_signatures import SOURCES, misfits, run_everything
@@ -74,7 +74,7 @@ def test_chains_lead_to_cupys_kernels(borrowed, monkeypatch):
     monkeypatch.setattr(kernel_source, "cupy", lambda: cupy)            # minivit's own asks for a GPU first
     for function in (gelu._erf_form, gelu._tanh_form):
         with pytest.raises(RuntimeError, match=r"cudaErrorInsufficientDriver|cudaErrorNoDevice"):
-            in_blocks(function, borrowed, borrowed, borrowed)
+            by_rows(function, borrowed, borrowed, borrowed)
     with pytest.raises(RuntimeError, match=r"cudaErrorInsufficientDriver|cudaErrorNoDevice"):
         fused(sum_of_squares, borrowed)
     assert [program.name for program in fused._programs.values()] == ["minivit_erf_form", "minivit_tanh_form",

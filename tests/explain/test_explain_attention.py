@@ -10,6 +10,7 @@ import pytest
 import minivit
 from minivit import attention
 from minivit.config import as_config
+from minivit.engine import tiles
 from minivit.explain.answers import occlusion
 from minivit.explain.attention import distance, spread
 from minivit.explain.attention.by_layer import attention_by_layer_figure
@@ -304,7 +305,7 @@ def test_attention_takes_less_memory_than_all_heads_and_queries_at_once(monkeypa
                 measuring.peak_bytes(lambda: attention.backward(dy, cache))]
 
     in_blocks, lean = both(), peaks()
-    monkeypatch.setattr(attention, "SCORES_PER_BLOCK", {"cpu": 3 * 1025 ** 2})
+    monkeypatch.setattr(tiles, "SCORES_PER_TILE", {"cpu": 3 * 1025 ** 2})
     for ours, whole in zip(in_blocks, both()):
         assert np.linalg.norm(ours - whole) <= 1e-13 * np.linalg.norm(whole)
     assert all(ours < 0.75 * whole for ours, whole in zip(lean, peaks()))

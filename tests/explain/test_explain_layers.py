@@ -109,7 +109,8 @@ def test_change_by_token_pushes_one_token_by_the_given_length(x):
 
 def test_pre_activations_become_the_hidden_units(model, prediction):
     expanded = activation_curves.pre_activations(prediction.trace, model, 1)
-    np.testing.assert_array_equal(minivit.gelu.forward(expanded, keep=False)[0], prediction.trace["layer.1.hidden"])
+    hidden, _ = minivit.gelu.forward(expanded, with_cache=False)
+    np.testing.assert_array_equal(hidden, prediction.trace["layer.1.hidden"])
 
 
 def test_parameter_shares_of_b16():

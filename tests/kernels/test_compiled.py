@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from cupy._core import _cub_reduction, _kernel
 from cupy.cuda import compiler
-from tests.test_device import BASE, assert_same, batch, models
 
 from minivit import gelu
 from minivit.engine import devices, tiles
@@ -21,6 +20,7 @@ from minivit.engine.gpu import kernels as fusing
 from minivit.engine.gpu.recording import OPERATIONS, Value
 from minivit.training.optimiser import AdamW, clip
 from minivit.trees import flatten
+from tests.engine.test_devices import BASE, assert_same, batch, models
 from tests.gpu.test_gpu import chains
 from tests.kernels import host_kernels
 from tests.strict_array import StrictArray, fake_cupy, on_device, on_host, watched
@@ -206,7 +206,7 @@ def test_a_number_in_double_would_be_seen():
     def double(x):
         x *= 0.5
 
-    tiles.in_blocks(double, on_device(np.ones((2, 3), np.float32)))
+    tiles.by_rows(double, on_device(np.ones((2, 3), np.float32)))
     (source,) = [source for source in host_kernels.sources if "minivit_double" in source]
     assert not DOUBLE_ARITHMETIC.search(ptx(source, 90))
     assert DOUBLE_ARITHMETIC.search(ptx(source.replace("T(0.5)", "0.51"), 90))

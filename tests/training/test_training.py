@@ -22,7 +22,7 @@ from toy_data import SHORT, TINY, colours, write_folder
 import minivit
 from minivit import loss
 from minivit.commands import cli
-from minivit.training import augmentation, loop, network, record
+from minivit.training import augmentation, loop, record
 from minivit.training.evaluation import confusion, evaluate
 from minivit.training.loop import train
 from minivit.training.optimiser import AdamW, clip
@@ -241,10 +241,9 @@ def test_without_them_the_random_numbers_are_those_of_before(tmp_path, monkeypat
 
 def test_patch_dropout_falls_to_nothing(tmp_path, monkeypatch):
     shares = []
-    original = network.loss_and_gradients
-    monkeypatch.setattr(network, "loss_and_gradients",
-                        lambda model, x, targets, rng, share, rate: shares.append((share, rate))
-                        or original(model, x, targets, rng, share, rate))
+    original = loop.Draw.of
+    monkeypatch.setattr(loop.Draw, "of", lambda rng, images, config, share, rate: shares.append((share, rate))
+                        or original(rng, images, config, share, rate))
     recipe = replace(SHORT, patch_dropout=0.6, stochastic_depth=0.2)
     run(tmp_path, recipe, config=TWO, stop_after=5)
     run(tmp_path, recipe, config=TWO)

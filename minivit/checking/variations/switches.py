@@ -113,7 +113,7 @@ def _layer_steps(x, params, config, variation):
     normed, _ = layer_norm.forward(residual, params["norm2"], eps)
     yield "norm2", normed
     hidden, _ = linear.forward(normed, params["mlp"]["fc1"])
-    hidden, _ = gelu.forward(hidden, config.gelu, keep=False)
+    hidden, _ = gelu.forward(hidden, config.gelu, with_cache=False)
     yield "hidden", hidden
     mlp, _ = linear.forward(hidden, params["mlp"]["fc2"])
     yield "mlp", mlp

@@ -1,7 +1,7 @@
 """A GPU's kernels, made from the functions that you read.
 
 On a GPU, one NumPy call is one kernel, and each passes over whole arrays in memory. `fused` runs a function of several
-calls in a few kernels: it records what the function does (`recording.py`) and writes this down (`source.py`),
+calls in a few kernels: it records what the function does (`recording.py`) and writes this down (`kernel_source.py`),
 as one elementwise kernel for all that is assigned and one reduction kernel for each sum or mean on the way. What lies
 between is not kept but computed again where it is needed: arithmetic is cheaper than memory. Softmax is three kernels:
 
@@ -11,11 +11,10 @@ There is no second source: who changes the function changes its kernels. On the 
 """
 
 import math
-from types import CellType, FunctionType
 
 import numpy as np
 
-from ...trees import flatten, tree_map
+from ...trees import tree_map
 from ..devices import is_cupys
 from . import kernel_source
 from .recording import Recorded, Value
@@ -23,23 +22,20 @@ from .recording import Recorded, Value
 _programs = {}
 
 
-def fused(function, *arrays):
-    """function(*arrays): in as few kernels as can be on CuPy's arrays, as it is on all others.
+def fused(function, *arguments):
+    """function(*arguments): in as few kernels as can be where the first is CuPy's array, as it is for all others.
 
-    function: writes into its arrays, whole ones, and returns None, or one or several sums, means or maxima. It may read
-    arrays and numbers of the functions around it, in dicts too. These are arguments of the kernels, so that a number
-    that changes compiles nothing anew; names of the function's module are constants. arrays: of one dtype, or None; one
-    may stand twice, to be read and written. Raises TypeError for what cannot be a kernel.
+    function: writes into its arrays, whole ones, and returns None, or one or several sums, means or maxima. arguments:
+    arrays of one dtype, numbers, or None; an array may stand twice, to be read and written. A number that changes
+    compiles nothing anew; names of the function's module are constants. Raises TypeError for what cannot be a kernel.
     """
-    if not is_cupys(arrays[0]):
-        return function(*arrays)
-    around = [cell.cell_contents for cell in function.__closure__ or ()]
-    given = [*arrays, *flatten(around).values()]
-    key = (function.__code__, *[_kind(g) for g in given], *_first_places(map(id, arrays)),
-           *_first_places(getattr(g, "shape", ()) for g in given))
+    if not is_cupys(arguments[0]):
+        return function(*arguments)
+    key = (function.__code__, function.__defaults__, *[_kind(a) for a in arguments],
+           *_first_places(map(_identity, arguments)), *_first_places(getattr(a, "shape", ()) for a in arguments))
     if key not in _programs:
-        _programs[key] = _Program(function, arrays, around)
-    return _programs[key].run([float(g) if _is_number(g) else g for g in given])
+        _programs[key] = _Program(function, arguments)
+    return _programs[key].run([float(a) if _is_number(a) else a for a in arguments])
 
 
 def _kind(given):
@@ -62,29 +58,25 @@ class _Program:
     values that are in memory when the next kernel starts.
     """
 
-    def __init__(self, function, arrays, around):
+    def __init__(self, function, arguments):
         self.name = "minivit_" + function.__name__.strip("_<>")
         self.reductions, self.writes, self.searched = [], [], set()
-        dtype, recorded, self.initial = _common_dtype([*arrays, *flatten(around).values()]), [], []
-        twice = {place: first for place, first in enumerate(_first_places(map(id, arrays))) if first < place}
-
-        def record(given):
-            if len(recorded) in twice:                                  # one array: what is written here is read there
-                first = twice[len(recorded)]
-                self.initial.append(self.initial[first])
-                recorded.append(recorded[first])
-                return recorded[-1]
+        if any(default is not None for default in function.__defaults__ or ()):
+            raise TypeError(f"{function.__name__}: a default would be compiled in, with the value that it has now")
+        if function.__closure__:
+            raise TypeError(f"{function.__name__} reads names of the functions around it: give them as arguments")
+        dtype, recorded, self.initial = _common_dtype(arguments), [], []
+        twice = {place: first for place, first in enumerate(_first_places(map(_identity, arguments))) if first < place}
+        for place, given in enumerate(arguments):
+            if place in twice:                                          # one array: what is written here is read there
+                self.initial.append(self.initial[twice[place]])
+                recorded.append(recorded[twice[place]])
+                continue
             shape, kind = ((), "number") if given is None or _is_number(given) else (given.shape, "T")
             self.initial.append(Value("", (), shape, kind))
             recorded.append(None if given is None else Recorded(self.initial[-1], dtype))
-            return recorded[-1]
-
-        arguments, cells = [record(a) for a in arrays], tuple(CellType(tree_map(record, value)) for value in around)
         self.places = {value: place for place, value in reversed(list(enumerate(self.initial)))}
-        if any(default is not None for default in function.__defaults__ or ()):
-            raise TypeError(f"{function.__name__}: a default would be compiled in, with the value that it has now")
-        result = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__,
-                              cells)(*arguments)
+        result = function(*recorded)
         assigned = {place: array.value for place, array in enumerate(recorded)
                     if not (array is None or place in twice or array.value is self.initial[place])}
         # All reductions run before the first write, on what the arrays held before.
@@ -138,6 +130,11 @@ class _Program:
         for place, value in assigned.items():
             del self.places[self.initial[place]]                        # overwritten
             self.places[value] = place
+
+
+def _identity(argument):
+    """What tells whether two arguments are one array. Numbers and None are each their own."""
+    return object() if argument is None or _is_number(argument) else id(argument)
 
 
 def _first_places(values):

@@ -49,7 +49,7 @@ def pre_activations_figure(expanded, reach=6.0):
     axes.legend(loc="upper left")
     beside = axes.twinx()
     x = np.linspace(-reach, reach, 241)
-    beside.plot(x, gelu.forward(x, keep=False)[0], color=COLOURS[1], linestyle=":")
+    beside.plot(x, gelu.forward(x, with_cache=False)[0], color=COLOURS[1], linestyle=":")
     beside.set_ylabel("GELU(x), dotted", color=COLOURS[1])
     beside.spines["right"].set_visible(True)
     return figure

@@ -34,7 +34,7 @@ def counted():
     one = {"a.weight": a}
     step_of_one = optimiser.AdamW.for_params(one).step
     steps = {
-        "GELU": lambda: gelu.forward(a, keep=False),
+        "GELU": lambda: gelu.forward(a, with_cache=False),
         "GELU and its slope": lambda: gelu.forward(a),
         "softmax": lambda: softmax.forward(a),
         "softmax, gradient": lambda: softmax.backward(a, a),

@@ -8,8 +8,9 @@ from peaked import WIDE, images, peaked_model, peakedness, relative_error
 from section_contract import SectionContract
 
 import minivit
-from minivit import head, layer
-from minivit.training import network
+from minivit import head, layer, vit
+from minivit.training.dropped import Draw, Dropped
+from minivit.training.stochastic_depth import Layer
 from minivit.trees import flatten
 
 B = 4
@@ -18,27 +19,35 @@ KEPT = np.array([[0, 1, 2, 7, 19, 20], [0, 3, 4, 5, 6, 8], [0, 9, 11, 13, 15, 17
 TAKING = [None, np.array([0, 2]), np.array([], int)]                   # the first and third image take the second layer
 
 
+def dropped(kept, taking):
+    return Dropped(kept, [layer if t is None else Layer(t, p) for t, p in zip(taking, RATES)])
+
+
+def training_pass(model, x, targets, rng, patches=0.0, layers=0.0):
+    return model.training_pass(x, targets, Draw.of(rng, len(x), model.config, patches, layers))
+
+
 class TestNetwork(SectionContract):
     """Attention is peaked; some images skip the second layer, every image the third."""
-    section = network
-    config = WIDE
-    options = {"config": WIDE, "kept": KEPT, "taking": TAKING, "rates": RATES}
+    section = vit
+    config, kept, taking = WIDE, KEPT, TAKING
+    options = {"config": WIDE, "dropped": dropped(KEPT, TAKING)}
 
     def case(self, rng):
         return images(self.config, B), peaked_model(self.config).params
 
     def forward(self, x, params):
-        options = self.options
+        kept, taking = self.kept, self.taking
         if len(x) < B:                                                                   # the second image alone
-            options = {**options, "kept": options["kept"][1:2],
-                       "taking": [None if t is None else np.zeros((t == 1).sum(), int) for t in options["taking"]]}
-        return network.forward(x, params, **options)
+            kept, taking = kept[1:2], [None if t is None else np.zeros((t == 1).sum(), int) for t in taking]
+        return vit.forward(x, params, self.config, dropped=dropped(kept, taking))
 
 
 class TestMeanPooling(TestNetwork):
     """No [CLS], fixed positions, the tanh form; all take the last layer."""
     config = replace(WIDE, pool="mean", class_token=False, position="sincos2d", gelu="tanh")
-    options = {"config": config, "kept": KEPT[:, 1:] - 1, "taking": [None, np.array([3]), np.arange(4)], "rates": RATES}
+    kept, taking = KEPT[:, 1:] - 1, [None, np.array([3]), np.arange(4)]
+    options = {"config": config, "dropped": dropped(kept, taking)}
 
 
 def test_attention_is_peaked_in_these_tests():
@@ -49,7 +58,7 @@ def test_attention_is_peaked_in_these_tests():
 
 def test_forward_is_what_each_image_goes_through():
     model, x = peaked_model(), images(B=B)
-    logits, _ = network.forward(x, model.params, WIDE, KEPT, TAKING, RATES)
+    logits, _ = vit.forward(x, model.params, WIDE, dropped=dropped(KEPT, TAKING))
     embedded = minivit.tracing.trace(model, x)["embedded"]                               # (B, T, D)
     for b in range(B):
         z = embedded[b:b + 1, KEPT[b]]                                                   # (1, t, D)
@@ -66,7 +75,7 @@ def test_forward_is_what_each_image_goes_through():
 def test_with_everything_off_it_is_the_models_own(rng, count):
     model, x = peaked_model(), images(B=count)
     targets = rng.dirichlet(np.ones(WIDE.num_classes), count)
-    loss, grads, logits = network.loss_and_gradients(model, x, targets, rng)
+    loss, grads, logits = training_pass(model, x, targets, rng)
     expected_loss, expected = model.loss_and_gradients(x, targets)
     assert loss == pytest.approx(float(expected_loss), rel=1e-14)
     assert relative_error(logits, model(x)) <= 1e-14
@@ -77,12 +86,12 @@ def test_with_everything_off_it_is_the_models_own(rng, count):
 
 
 def test_the_gradients_of_the_loss_are_its_slopes(rng):
-    """The whole of it: places drawn, a batch cut into runs, the mean over the batch."""
+    """The whole of it: places drawn, a batch cut into chunks, the mean over the batch."""
     model, x = peaked_model(), images(B=11)
     targets = rng.dirichlet(np.ones(WIDE.num_classes), len(x))
 
     def at(params):
-        return network.loss_and_gradients(model.with_params(params), x, targets, np.random.default_rng(4), 0.5, 0.6)
+        return training_pass(model.with_params(params), x, targets, np.random.default_rng(4), 0.5, 0.6)
 
     _, grads, _ = at(model.params)
     ahead = minivit.trees.tree_map(lambda w: rng.standard_normal(w.shape), model.params)
@@ -100,8 +109,16 @@ def test_the_draw_decides(rng):
     targets = np.eye(WIDE.num_classes)[:B]
 
     def loss(seed, *shares):
-        return float(network.loss_and_gradients(model, x, targets, np.random.default_rng(seed), *shares)[0])
+        return float(training_pass(model, x, targets, np.random.default_rng(seed), *shares)[0])
 
     assert loss(0, 0.5, 0.0) == loss(0, 0.5, 0.0) != loss(1, 0.5, 0.0)
     assert loss(0, 0.0, 0.5) == loss(0, 0.0, 0.5) != loss(1, 0.0, 0.5)
     assert len({loss(0, 0.5, 0.5), loss(0, 0.5, 0.0), loss(0, 0.0, 0.5), loss(0, 0.0, 0.0)}) == 4
+
+
+def test_without_a_rate_no_image_skips(rng):
+    """The first layer's rate is 0: `vit` then calls the section itself, which computes the same to the bit."""
+    draw = Draw.of(rng, B, WIDE, 0.5, 0.6).chunk(slice(1, 3), "cpu")
+    assert draw.layers[0] is layer and [type(one) for one in draw.layers[1:]] == [Layer, Layer]
+    assert draw.kept.shape[0] == 2
+    assert Draw.of(rng, B, WIDE, 0.0, 0.0).chunk(slice(0, 4), "cpu") == Dropped(None, [layer] * 3)
