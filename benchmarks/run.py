@@ -18,7 +18,7 @@ blas_kernel.choose()                                                    # before
 
 from minivit.benchmarking.cases import weights_file  # noqa: E402
 from minivit.benchmarking.kernel_rates import kernel_rates  # noqa: E402
-from minivit.benchmarking.machine import blas, cores, machine  # noqa: E402
+from minivit.benchmarking.machine import blas, cores, machine, processor  # noqa: E402
 from minivit.benchmarking.process import NotMeasured, environment  # noqa: E402
 from minivit.benchmarking.turns import measure  # noqa: E402
 from minivit.checkpoints.atomic import replacing  # noqa: E402
@@ -26,7 +26,6 @@ from minivit.checkpoints.atomic import replacing  # noqa: E402
 from . import onnx_files, plan, report  # noqa: E402
 from .startup import start_up  # noqa: E402
 
-FOLDER = Path(__file__).parent
 BREAKDOWN_ROUNDS = 3
 
 
@@ -42,7 +41,8 @@ def main():
     parser.add_argument("--parts", nargs="+", default=["table", "growth", "load", "startup", "breakdown"],
                         choices=("table", "growth", "load", "startup", "breakdown"), metavar="PART",
                         help="table, growth, load, startup, breakdown (all)")
-    parser.add_argument("--out", type=Path, default=FOLDER / "results" / "cpu.json", metavar="FILE")
+    parser.add_argument("--out", type=Path, default=report.RESULTS / f"{report.slug(processor())}.json", metavar="FILE",
+                        help="the file of this processor's results (%(default)s)")
     parser.add_argument("--no-report", action="store_true", help="write the JSON only")
     options = parser.parse_args()
     if not 1 <= options.threads <= len(cores()) or options.rounds < 1:

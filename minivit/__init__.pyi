@@ -15,6 +15,7 @@ from . import samples as samples
 from . import softmax as softmax
 from . import vit as vit
 from .checking.comparison import compare as compare
+from .checking.exercises import check as check
 from .checking.gradient_checking import gradient_check as gradient_check
 from .checkpoints.loading import load as load
 from .checkpoints.native import save as save
