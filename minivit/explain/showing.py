@@ -1,6 +1,6 @@
 """A figure that shows itself once: in a notebook's cell, in a window, or, where neither can be, in words.
 
-    figure = plt.figure(FigureClass=Picture)
+    figure = plt.figure(FigureClass=Figure)
     show(figure)
 """
 
@@ -8,11 +8,11 @@ import base64
 import io
 import sys
 
+import matplotlib.figure
 import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
 
 
-class Picture(Figure):
+class Figure(matplotlib.figure.Figure):
     """A figure for `show`. A notebook's cell draws it once, though `show` and the cell's last line both ask for it."""
 
     _drawn_in = None
@@ -28,7 +28,7 @@ class Picture(Figure):
 
 
 def show(figure):
-    """Show a Picture. It stays in pyplot's care only while a window shows it, so that figures do not pile up."""
+    """Show a figure. It stays in pyplot's care only while a window shows it, so that figures do not pile up."""
     if figure.canvas.required_interactive_framework:                    # the backend has windows
         plt.show()
         return

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...engine.devices import to_device
 from ...images.preparation import denormalise
-from ..showing import Picture
+from ..showing import Figure
 from ..style import COLOURS, WIDTH, bare, draw_picture, styled
 
 MOST_IMAGES = 8
@@ -20,7 +20,7 @@ def prediction_figure(prediction):
     """
     members = list(islice(prediction, MOST_IMAGES))
     figure, axes = plt.subplots(len(members), 4, figsize=(WIDTH, 2.9 * len(members)), squeeze=False,
-                                width_ratios=(1, 1, 1.25, 0.95), FigureClass=Picture)
+                                width_ratios=(1, 1, 1.25, 0.95), FigureClass=Figure)
     for member, row in zip(members, axes):
         _draw_row(figure, row, member)
     return figure
