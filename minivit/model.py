@@ -80,7 +80,7 @@ class VisionTransformer:
         value, grads, _ = self.training_pass(x, labels)
         return value, grads
 
-    def training_pass(self, x, labels, draw=None):
+    def training_pass(self, x: Array, labels: Array, draw: Any = None) -> tuple[Any, Params, Array]:
         """`loss_and_gradients`, and the logits (B, K). draw: what the images go without, training.dropped.Draw.
 
         Each chunk of images goes forward and backward before the next, so that only a few images' intermediates are
