@@ -83,10 +83,10 @@ def test_trace_prints_every_step(minivit_says, tmp_path):
         mean, std = map(float, line.split()[-2:])
         assert mean == pytest.approx(array.mean(), abs=6e-5) and std == pytest.approx(array.std(), abs=6e-5)
     assert f"wrote {len(steps)} arrays" in err
-    written = np.load(tmp_path / "steps.npz")
-    assert written.files == list(steps)
-    for name, array in steps.items():
-        np.testing.assert_array_equal(written[name], array)
+    with np.load(tmp_path / "steps.npz") as written:
+        assert written.files == list(steps)
+        for name, array in steps.items():
+            np.testing.assert_array_equal(written[name], array)
     assert [p.name for p in tmp_path.iterdir()] == ["steps.npz"]
 
 
@@ -299,7 +299,8 @@ def test_head_closes_the_pipe_without_complaint(command):
     process = subprocess.Popen([sys.executable, "-m", "minivit", *command], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     process.stdout.close()
-    assert process.stderr.read() == b"" and process.wait() == 0
+    with process.stderr:
+        assert process.stderr.read() == b"" and process.wait() == 0
 
 
 COMMANDS = [["trace"], ["trace", "--help"], ["variants"], ["evaluate", "--help"], ["train", "--help"]]

@@ -23,12 +23,12 @@ def cpuinfo(vendor, flags):
     ("GenuineIntel", AVX512, False),
 ])
 def test_worthwhile_on_amd_with_avx512(monkeypatch, vendor, flags, expected):
-    monkeypatch.setattr("builtins.open", lambda path: io.StringIO(cpuinfo(vendor, flags)))
+    monkeypatch.setattr("builtins.open", lambda path, encoding: io.StringIO(cpuinfo(vendor, flags)))
     assert blas_kernel.worthwhile() is expected
 
 
 def test_not_worthwhile_where_the_processor_is_unknown(monkeypatch):
-    def missing(path):
+    def missing(path, encoding):
         raise FileNotFoundError(path)
     monkeypatch.setattr("builtins.open", missing)
     assert blas_kernel.worthwhile() is False
