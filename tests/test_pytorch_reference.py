@@ -32,7 +32,7 @@ class Reference:
 
     def group(self, kind):
         """The arrays named `kind:…`, under the rest of their names."""
-        return {key.partition(":")[2]: self.arrays[key] for key in self.arrays.files if key.startswith(kind + ":")}
+        return {key.partition(":")[2]: self.arrays[key] for key in self.arrays if key.startswith(kind + ":")}
 
 
 @pytest.fixture(scope="module", params=NAMES)

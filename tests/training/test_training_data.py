@@ -60,7 +60,8 @@ def test_a_zip_gives_the_same_data(folder, tmp_path):
 def test_images_are_fitted_to_the_models_size(folder):
     data = read(folder, "train", (12, 16))
     for i in (0, -1):
-        expected = minivit.images.preparation.fit(Image.open(folder / data.names[i]), (12, 16), PLAIN)
+        with Image.open(folder / data.names[i]) as picture:
+            expected = minivit.images.preparation.fit(picture, (12, 16), PLAIN)
         np.testing.assert_array_equal(data.images[i], np.asarray(expected))
 
 
