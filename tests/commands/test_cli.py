@@ -218,11 +218,11 @@ def test_few_images_hold_out_a_tenth(minivit_says, toy, tmp_path, monkeypatch):
     from minivit.training import loop
     seen = []
     monkeypatch.setattr(loop, "train", lambda data, config, recipe, folder, **rest: seen.append(recipe.held_out))
-    plain = [a for a in TRAIN if a not in ("--held-out", 2)]
-    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain[:-2])
-    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain[:-2], "--held-out", 5)
+    plain = TRAIN[:TRAIN.index("--held-out")]
+    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain)
+    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain, "--held-out", 5)
     monkeypatch.setattr("minivit.training.data.read_labelled_images", lambda *_: range(30_000))
-    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain[:-2])
+    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain)
     assert seen == [1, 5, 1000]
 
 
@@ -251,7 +251,7 @@ def test_the_test_part_of_a_zip_and_of_other_folders(tmp_path):
 # Inputs and outputs.
 
 def test_a_folder_of_images_and_a_folder_of_a_run(minivit_says, toy, tmp_path):
-    model, file, data = toy
+    _, file, data = toy
     (tmp_path / "run").mkdir()
     file.rename(tmp_path / "run" / "model.safetensors")
     images = sorted((data / "test" / "red").iterdir())
@@ -260,8 +260,9 @@ def test_a_folder_of_images_and_a_folder_of_a_run(minivit_says, toy, tmp_path):
     assert minivit_says("predict", data / "test" / "red", "--json", "--model", tmp_path / "run")[0] == 0
 
 
-@pytest.mark.parametrize("command", [["predict", "-", "--top", "1"], ["trace", "-"],
-                                     ["explain", "-", "-o", "out.png"], ["compare", "cifar10", "cifar10", "--image", "-"]])
+@pytest.mark.parametrize("command", [
+    ["predict", "-", "--top", "1"], ["trace", "-"], ["explain", "-", "-o", "out.png"],
+    ["compare", "cifar10", "cifar10", "--image", "-"]])
 def test_an_image_from_standard_input(minivit_says, monkeypatch, tmp_path, command):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(samples.CAT.read_bytes())))
@@ -274,7 +275,7 @@ def test_an_image_from_standard_input(minivit_says, monkeypatch, tmp_path, comma
 
 def test_predict_as_json(minivit_says, tmp_path):
     (tmp_path / "notes.png").write_text("not an image")
-    status, out, err = minivit_says("predict", "--json", samples.CAT, tmp_path / "notes.png", "--top", 2)
+    status, out, _ = minivit_says("predict", "--json", samples.CAT, tmp_path / "notes.png", "--top", 2)
     told = json.loads(out)
     assert status == 2 and told["model"] == "cifar10" and "notes.png" in told["images"][1]["error"]
     assert [(top["label"], top["probability"]) for top in told["images"][0]["top"]] == \
@@ -350,7 +351,7 @@ def test_names_in_messages_that_are_no_options():
     options = argparse.Namespace(batch_size=1, epochs=2, heads=3)
     same = ["no such file: batch_size.png", "'batch_size' is a class", "5 epochs is too much", "a/num_heads"]
     assert [cli.as_typed(message, options) for message in same] == same
-    assert cli.as_typed("give num_heads=…, or a smaller batch_size", options) == "give --heads …, or a smaller --batch-size"
+    assert cli.as_typed("give num_heads=…, or less batch_size", options) == "give --heads …, or less --batch-size"
 
 
 # Mistakes: one line on stderr, exit status 2, and no traceback.
