@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 import minivit
 
 WRONG = (None, True, False, 0, 1, -1, 2, 3, 7, 0.5, 1e300, 1e-300, 10 ** 400, "", "x", "1", [], [1], [12, 12],
-         [1, 2, 3], [None] * 3, [[1]] * 3, {}, {"height": 12}, {"a": 1}, {"shortest_edge": 10 ** 9}, {"height": -1, "width": 12})
+         [1, 2, 3], [None] * 3,
+         [[1]] * 3, {}, {"height": 12}, {"a": 1}, {"shortest_edge": 10 ** 9}, {"height": -1, "width": 12})
 KINDS = {
     "hugging_face": {"config.json": {"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 2, "image_size": 12,
                                      "num_attention_heads": 2, "intermediate_size": 12, "patch_size": 4,
