@@ -11,6 +11,7 @@ from ..model import VisionTransformer, as_dtype
 from . import fitting, google, hugging_face, native, position_resampling, timm, torchvision
 from .configuring import read_config
 from .containers import open_source, packaged  # noqa: F401 - packaged is looked up here
+from .params import read_params
 from .reading_out import with_norm
 from .source import damage_is_told
 from .wrapping import unstacked, unwrapped
@@ -68,7 +69,7 @@ def load(source=DEFAULT, *, dtype=None, num_heads=None, layer_norm_eps=None, gel
         if preprocessing is None:
             own = config if told_size is None else replace(config, image_size=told_size)
             preprocessing = form.preprocessing(opened, own)
-        params = fitting.read_params(opened, form, places, config, dtype)
+        params = read_params(opened, form, places, config, dtype)
     ignored = opened.ignored | ignored
     _tell(ignored, opened.assumed, opened.label)
     origin = Origin(form.NAME, ignored, tuple(opened.assumed))

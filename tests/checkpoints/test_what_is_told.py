@@ -242,7 +242,7 @@ def test_read_outs_that_tensors_tell(capsys):
     with pytest.raises(minivit.CheckpointError, match="would be the mean after its final norm"):
         minivit.load(tensors, num_heads=2, pool="mean")
     del tensors["cls_token"]
-    with pytest.raises(minivit.CheckpointError, match=r"no \[CLS\] token, and its final norm comes before the read-out"):
+    with pytest.raises(minivit.CheckpointError, match=r"no \[CLS\] token, and its final norm comes before"):
         minivit.load(tensors, num_heads=2)
 
 
