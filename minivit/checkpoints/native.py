@@ -65,6 +65,8 @@ def settings(source, sizes, places):
     try:
         about = json.loads(source.metadata[KEY])
         fields, labels, name = dict(about["config"]), about["labels"], about["name"]
+        if "image_size" in fields and fields["image_size"] is None:
+            raise ValueError("image_size is null")
         if isinstance(fields.get("image_size"), list):
             fields["image_size"] = tuple(fields["image_size"])
         if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
