@@ -28,8 +28,12 @@ MOST_AXES, LONGEST_AXIS = 64, 1 << 62
 
 
 def matches(start):
-    """Whether a file that begins with these bytes is one: a length, then a JSON object."""
-    return len(start) > 8 and start[8:9] == b"{"
+    """Whether a file that begins with these bytes is one: a plausible length, then a JSON object.
+
+    A length may begin with a pickle's first byte, but a pickle never with a plausible length: the protocol and what
+    follows it are not five bytes of zero.
+    """
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 1 << 24
 
 
 def open_source(path):
