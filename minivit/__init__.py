@@ -26,6 +26,7 @@ _HOME = {
     "macs": "config",
     "Preprocessing": "images.preparation",
     "to_device": "engine.devices",
+    "check": "checking.exercises",
     "gradient_check": "checking.gradient_checking",
     "compare": "checking.comparison",
     "ImageError": "errors",

@@ -158,8 +158,15 @@ def test_the_sanitizer_takes_addresses_paths_and_times(text):
     assert not re.search(r"\d|you", sanitized(text))
 
 
+@pytest.mark.parametrize("text", ["2.2e-16", "0.0e+00", "0e+00", "9.99e-13", "-1e-15", "5.0e-324",
+                                  '<?xml version="1.0"?>\n<svg width="3"><path d="M 1 2"/></svg>'])
+def test_the_sanitizer_takes_rounding_and_drawings(text):
+    assert not re.search(r"\d", sanitized(text))
+
+
 @pytest.mark.parametrize("text", ["0.125", "65 tokens", "1/2 + 3/4", "minivit/vit.py", "docs/derivations/mlp.md",
-                                  "[-0.1  0.25]", "3 samples", "12 seen", "86,567,656", "1e-12", "4 × 4", "5 MiB"])
+                                  "[-0.1  0.25]", "3 samples", "12 seen", "86,567,656", "1e-12", "4 × 4", "5 MiB",
+                                  "relative difference 1.0e-09", "2.0e-12", "0.0", "0e+01", "largest 9.9e+00"])
 def test_the_sanitizer_leaves_everything_else(text):
     assert sanitized(text) == text
 

@@ -5,9 +5,9 @@ Two approximations, one for each precision, made only of operations that NumPy a
 
 import numpy as np
 
-# float32: erf(x) = tanh(x P(x²)). P is a weighted minimax fit of atanh(erf(x)) / x for |x| <= 4 made for this package; the
-# fit is within 6e-8 and float32 rounding brings the whole to 1.4e-7. Beyond 4, x P(x²) only grows, from 9.7 on, where
-# tanh is 1 in float32.
+# float32: erf(x) = tanh(x P(x²)). P is a weighted minimax fit of atanh(erf(x)) / x for |x| <= 4 made for this package;
+# the fit is within 6e-8 and float32 rounding brings the whole to 1.4e-7. Beyond 4, x P(x²) only grows, from 9.7 on,
+# where tanh is 1 in float32.
 TANH_P = (1.58950477e-07, -5.98555626e-06, 8.97119298e-05, -6.25718165e-04,
           -1.84385014e-04, 1.02765482e-01, 1.12837971e+00)
 
