@@ -5,8 +5,9 @@ BIN := .venv/bin
 PARITY := .venv-parity/bin
 KERNELS := .venv-kernels/bin
 BENCH := .venv-bench/bin
+THREADS := tests/engine/test_threads.py tests/engine/test_blas_threads.py
 
-.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels kernels-env big bench gpu clean
+.PHONY: help demo test test-code test-notebooks notebooks run-notebooks threads faults lint parity parity-env kernels kernels-env big bench gpu clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
@@ -29,6 +30,13 @@ test-notebooks: .venv/.test  ## every notebook run again, its outputs compared w
 
 lint: .venv/.test  ## ruff
 	$(BIN)/ruff check .
+
+threads: .venv/.test  ## the tests of threads with the newest threadpoolctl and with older ones, the oldest first
+	for version in 3.5.0 3.6.0 3.7.0; do \
+	    $(BIN)/python -m pip install -q --no-deps --target .venv/threadpoolctl-$$version threadpoolctl==$$version && \
+	    PYTHONPATH=.venv/threadpoolctl-$$version $(BIN)/python -m pytest -q $(THREADS) || exit 1; \
+	done
+	$(BIN)/python -m pytest -q $(THREADS)
 
 faults: .venv/.test  ## plant one fault after another in a copy of the source: the checks must reject each
 	$(BIN)/python -m tests.faults
