@@ -304,6 +304,7 @@ def test_forks_beside_a_computing_thread():
     fresh("""
 import minivit
 image, stop, passes = np.zeros((32, 32, 3), np.uint8), threading.Event(), []
+minivit.forward(image)                                                   # a fork amid an import hangs Python itself
 
 def work():
     while not stop.is_set():
