@@ -73,14 +73,19 @@ class Thread(threading.Thread):
 
 rng = random.Random({seed})
 members = [Thread() for _ in range(8)]
-for step in range(400):
-    member = rng.choice(members)
-    order = rng.choice(["enter", "leave", "fail"]) if 0 < member.depth < 3 else "leave" if member.depth else "enter"
+times_empty = 0
+for step in range(600):
+    inside = [m for m in members if m.depth]
+    times_empty += not inside
+    leaving = step % 40 >= 16 and inside                                 # until the last has left
+    member = rng.choice(inside if leaving else [m for m in members if m.depth < 3])
+    order = rng.choice(["leave", "fail"]) if leaving else "enter"
     member.depth += 1 if order == "enter" else -1
     member.told.put(order)
     expected = {{1}} if any(m.depth for m in members) else {{2}}
     assert member.done.get() == numbers() == expected, step
     assert blas_threads.thread_count() == 2
+assert times_empty > 15
 """)
 
 
@@ -196,8 +201,8 @@ while True:
     sys.settrace(trace)
     try:
         threads.each(abs, [1])
-    except KeyboardInterrupt:
-        pass
+    except KeyboardInterrupt as error:
+        kept = error                                                     # as an interactive session keeps the last
     sys.settrace(None)
     assert numbers() == {2} and not blas_threads._inside, lines
     if left > 0:
@@ -422,7 +427,8 @@ def test_a_library_with_a_number_for_each_thread(monkeypatch):
                                                           ("darwin", "many", 2), ("emscripten", None, 1)])
 def test_a_blas_that_cannot_be_listed(monkeypatch, platform, variable, expected):
     """macOS's Accelerate: all cores, where threadpoolctl finds no library; in a browser one thread."""
-    monkeypatch.setattr(blas_settings, "blas", lambda: blas_settings.threadpoolctl.ThreadpoolController().select())
+    nothing = blas_settings.blas().select()
+    monkeypatch.setattr(blas_settings, "blas", lambda: nothing)
     monkeypatch.setattr(blas_threads, "settings", blas_settings.settings.__wrapped__)
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {4, 7}, raising=False)
