@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHECKS = ("linear", "layer_norm", "softmax", "erf", "gelu", "patch_embedding", "cls_token", "position_embedding",
           "attention", "mlp", "layer", "head", "loss", "config", "tracing", "threads", "model", "gradient_checking",
           "pytorch_reference", "vit", "kernels", "muon", "patch_dropout", "stochastic_depth", "dropped", "rand_augment",
-          "heap", "tiles")
+          "heap", "tiles", "comparison", "port_mistakes", "pixel_recipes")
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,22 @@ FAULTS = [
     Fault("heaps keep nothing", "engine/heap", "KEPT = 32 << 20", "KEPT = 32 << 10"),
     Fault("the user's own limits are overruled", "engine/heap", "if sys.platform != \"linux\" or users or",
           "if sys.platform != \"linux\" or"),
-    Fault("the trace reads out before the final norm", "tracing", 'representation = steps["norm"][:, 0]',
-          "representation = z[:, 0]"),
+    Fault("the trace reads out before the final norm", "tracing", 'choices.read(s["norm"], config)',
+          'choices.read(s["input"], config)'),
+    Fault("the traced MLP reads the stream before its norm", "tracing", 'linear.forward(s["norm2"]',
+          'linear.forward(s["residual1"]'),
+    Fault("what is given of another network is not read", "tracing", "(given or {}).get(prefix + name, array)", "array",
+          "comparison"),
+    # comparing
+    Fault("steps are judged by all that came before", "checking/rows", "own = relative(made[name], theirs)",
+          "own = relative(ours[name], theirs)", "comparison"),
+    Fault("a cause need not keep right steps right", "checking/causes", "-_elsewhere(*fit)", "0", "port_mistakes"),
+    Fault("rounding is not measured", "checking/evidence", "max(least, ROOM * self.rounding.get(name, 0.0))",
+          "max(least, 0.0)", "port_mistakes"),
+    Fault("eps is named whatever rounding hides", "checking/eps_fit", "reach = 4 * error + 1e-4 * abs(mean)",
+          "reach = 0.0", "port_mistakes"),
+    Fault("any number is on the grid of 8 bits", "checking/pixel_recipes", ".max() < 5e-3", ".max() < 1.0",
+          "pixel_recipes"),
     # training
     Fault("Muon's momentum is not used", "training/muon", "np.split(g + self.mu * m, parts", "np.split(g, parts",
           "muon"),
@@ -267,7 +281,7 @@ def run_checks(folder, names):
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1",
                                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run([sys.executable, "-c", RUNNER, str(folder), *files], cwd=folder, env=environment,
-                          capture_output=True, text=True, encoding="utf-8", timeout=600)
+                          capture_output=True, encoding="utf-8", timeout=600)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"pytest ended with status {done.returncode}, not with a failed test:\n{done.stdout[-3000:]}"
                            f"{done.stderr[-2000:]}")

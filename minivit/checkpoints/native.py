@@ -1,13 +1,16 @@
 """The package's own files: .safetensors under timm's names, with config, labels and preprocessing in the metadata."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..errors import CheckpointError
 from ..images.preparation import Preprocessing
+from ..model import VisionTransformer
 from . import safetensors_file
 from .timm import (  # noqa: F401 - a format's interface, which is timm's but for the settings
     BEFORE_HEAD,
@@ -24,7 +27,7 @@ NAME = "minivit"
 KEY = "minivit"
 
 
-def save(model, path, dtype=None):
+def save(model: VisionTransformer, path: str | os.PathLike[str], dtype: DTypeLike | None = None) -> None:
     """Write a model to a .safetensors file, atomically: a crash leaves the old file, or none, never half of one.
 
     dtype: what the file holds, the model's own by default; "float16" and "bfloat16" halve it and are read back as

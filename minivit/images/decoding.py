@@ -81,9 +81,9 @@ def _open(file, name):
 def _decoded(picture, name):
     """The image with its pixels read, so that damage shows here, and turned upright as EXIF says."""
     try:
-        picture.load()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")                 # under -W error a remark of Pillow's would pass for damage
+            picture.load()
             return ImageOps.exif_transpose(picture)
     except Exception as error:
         raise _damaged(name, error) from None

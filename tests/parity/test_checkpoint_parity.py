@@ -167,7 +167,7 @@ def test_a_timm_folder_as_the_hub_has_it(tmp_path):
     module = timm.create_model("vit_tiny_patch16_224", num_classes=4)
     timm.models.save_for_hf(module, tmp_path, model_config={"label_names": ["a", "b", "c", "d"]})
     model = minivit.load(tmp_path)
-    about = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
+    about = json.loads((tmp_path / "config.json").read_text("utf-8"))["pretrained_cfg"]
     assert model.config.num_heads == 3
     assert model.preprocessing.crop_fraction == about["crop_pct"]
     x = pixels(224)
