@@ -1,12 +1,14 @@
 # Everything below sets itself up: it needs Python 3.10 or newer, and make. `make help` lists it.
 
 PYTHON ?= python3
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BIN := .venv/bin
 PARITY := .venv-parity/bin
 KERNELS := .venv-kernels/bin
 BENCH := .venv-bench/bin
+EXPLORER := .venv-explorer/bin
 
-.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels kernels-env big bench gpu clean
+.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-env big bench gpu clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
@@ -50,6 +52,15 @@ kernels: .venv-kernels/.done  ## the GPU's kernels without a GPU: CuPy's source 
 
 kernels-env: .venv-kernels/.done
 
+explorer: .venv/.core  ## write the explorer, for any web server, to site/explorer
+	$(BIN)/minivit explore -o site/explorer
+
+# Chromium is Debian's. Where it is to be had otherwise, CHROMIUM and CHROMEDRIVER name the programs.
+explorer-test: .venv-explorer/.done  ## the explorer in a real Chromium: every step against minivit, every control
+	$(EXPLORER)/python -m pytest -q -m "explorer or not explorer" tests/explorer
+
+explorer-env: .venv-explorer/.done
+
 big: .venv/.core  ## load and run B/16 to G/14 (7.4 GB) from files: peak memory and seconds
 	$(BIN)/python benchmarks/big_models.py
 
@@ -86,6 +97,13 @@ gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the
 	    nvidia-cuda-runtime-cu12 pytest pytest-xdist -e .
 	@touch $@
 
+.venv-explorer/.done: pyproject.toml
+	{ command -v chromedriver && command -v chromium; } || test -n "$$CHROMEDRIVER" || \
+	    ($(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y --no-install-recommends chromium chromium-driver)
+	$(PYTHON) -m venv .venv-explorer
+	$(EXPLORER)/python -m pip install -q --disable-pip-version-check selenium pytest -e .
+	@touch $@
+
 # Each is optional: where one does not install, the table says so. Afterwards, minivit itself.
 .venv-bench/.done: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
@@ -99,4 +117,4 @@ gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the
 	@touch $@
 
 clean:  ## remove the environments and what was made
-	rm -rf .venv .venv-parity .venv-kernels .venv-bench out
+	rm -rf .venv .venv-parity .venv-kernels .venv-bench .venv-explorer site/explorer out

@@ -24,6 +24,7 @@ _HOME = {
     "VARIANTS": "config",
     "parameter_count": "config",
     "macs": "config",
+    "explore": "explorer.serving",
     "Preprocessing": "images.preparation",
     "to_device": "engine.devices",
     "check": "checking.exercises",

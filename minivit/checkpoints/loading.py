@@ -113,10 +113,10 @@ def open_file(path):
             start = file.read(9)
         if start[:4] == zip_file.MAGIC:
             return npz_file.open_source(path) if npz_file.is_npz(path) else torch_file.open_source(path)
+        if safetensors_file.matches(start):             # before pickles: its first byte may be 0x80 as theirs is
+            return safetensors_file.open_source(path)
         if start[:1] == b"\x80":
             return torch_file.open_source(path)
-        if safetensors_file.matches(start):
-            return safetensors_file.open_source(path)
         size = path.stat().st_size
     raise CheckpointError(f"{path}, {size:,} bytes, is no .safetensors, .npz or .pth file, whatever its name says")
 

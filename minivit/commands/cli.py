@@ -9,7 +9,7 @@ from .. import __version__
 from ..engine import blas_kernel
 
 # Each is a module, minivit/commands/<name>.py; --help lists them in this order.
-COMMANDS = ("predict", "trace", "explain", "compare", "train", "evaluate", "variants", "bench", "info")
+COMMANDS = ("predict", "trace", "explain", "explore", "compare", "train", "evaluate", "variants", "bench", "info")
 
 
 def main(arguments=None):

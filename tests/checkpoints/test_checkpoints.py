@@ -199,3 +199,15 @@ def test_a_kill_during_save_leaves_a_whole_file(tmp_path):
         model = minivit.load(path)
         for name, array in minivit.state_dict(model).items():
             assert np.array_equal(array, expected[model.config.layer_norm_eps][name])
+
+
+def test_a_safetensors_file_that_begins_as_a_pickle_does(tmp_path):
+    """Its first bytes are the header's length: 0x80 is one in thirty-two, and also a pickle's first byte."""
+    model = small_model()
+    for padding in range(0, 256, 8):
+        path = tmp_path / f"{padding}.safetensors"
+        save_file(minivit.state_dict(model), path, metadata={**native_metadata(model), "note": "x" * padding})
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80
+    assert minivit.load(path).config == model.config
