@@ -143,6 +143,14 @@ def test_hugging_faces_activations(tmp_path, activation, form):
     assert loaded("hugging_face", tmp_path, {**HUGGING_FACE, "hidden_act": activation}).config.gelu == form
 
 
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+def test_a_huge_file_of_settings_is_refused_unread(tmp_path, name):
+    path = written("hugging_face", tmp_path, HUGGING_FACE)
+    (tmp_path / name).write_text(json.dumps(HUGGING_FACE | {"more": " " * (17 << 20)}))
+    with pytest.raises(minivit.CheckpointError, match=rf"{name}.* more than 16,777,216 bytes"):
+        minivit.load(path)
+
+
 def test_labels_of_another_number_are_refused_with_the_files_name(tmp_path):
     with pytest.raises(minivit.CheckpointError, match=r"weights\.safetensors.*2 labels do not name 3 classes"):
         loaded("timm", tmp_path, {"pretrained_cfg": {}, "label_names": ["cat", "ant"]})

@@ -88,9 +88,12 @@ FAULTS = [
     F("a mean of patches is [CLS]", "checkpoints/fitting", "'mean' if _1 else 'cls'", "'cls'"),
     F("an odd tensor is ignored", "checkpoints/fitting", "if odd:\n    ...", "pass"),
     # hostile files
-    F("zip bombs are unpacked", "checkpoints/zip_file", "unpacked > SMALL and _1", "False"),
-    F("any number of members", "checkpoints/zip_file", "directory > LARGEST_DIRECTORY", "False"),
-    F("any way of packing", "checkpoints/zip_file", "_1.compress_type not in _2", "False"),
+    F("zip bombs are unpacked", "checkpoints/zip_file", "unpacked > SMALL and _1", "False",
+      tests="tests/fuzz/test_bombs.py"),
+    F("any number of members", "checkpoints/zip_file", "directory > LARGEST_DIRECTORY", "False",
+      tests="tests/fuzz/test_bombs.py"),
+    F("any way of packing", "checkpoints/zip_file", "_1.compress_type not in _2", "False",
+      tests="tests/fuzz/test_bombs.py"),
     F("JSON of any size", "checkpoints/folder", "_1.st_size > LARGEST_JSON", "False"),
     F("an index names files outside", "checkpoints/folder", "(folder / file).parent != folder or _1", "_1"),
 ]
