@@ -59,7 +59,7 @@ threads: .venv/.test  ## the tests of threads with the newest threadpoolctl and 
 	done
 	$(BIN)/python -m pytest -q $(THREADS)
 
-faults: .venv/.test  ## plant one fault after another in a copy of the source: the checks must reject each
+faults: .venv/.test  ## plant one fault after another in a copy of the source: the tests must reject each, ten minutes
 	$(BIN)/python -m tests.faults
 
 notebooks: .venv/.test  ## open the notebooks in JupyterLab
