@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHECKS = ("linear", "layer_norm", "softmax", "erf", "gelu", "patch_embedding", "cls_token", "position_embedding",
           "attention", "mlp", "layer", "head", "loss", "config", "tracing", "threads", "model", "gradient_checking",
           "pytorch_reference", "vit", "kernels", "muon", "patch_dropout", "stochastic_depth", "dropped", "rand_augment",
-          "heap", "tiles", "comparison", "port_mistakes", "pixel_recipes")
+          "heap", "tiles", "comparison", "observations", "port_mistakes", "pixel_recipes")
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,11 @@ FAULTS = [
     Fault("the traced MLP reads the stream before its norm", "tracing", 'linear.forward(s["norm2"]',
           'linear.forward(s["residual1"]'),
     Fault("what is given of another network is not read", "tracing", "(given or {}).get(prefix + name, array)", "array",
-          "comparison"),
+          "observations"),
     # comparing
     Fault("steps are judged by all that came before", "checking/rows", "own = relative(made[name], theirs)",
-          "own = relative(ours[name], theirs)", "comparison"),
-    Fault("a cause need not keep right steps right", "checking/causes", "-_elsewhere(*fit)", "0", "port_mistakes"),
+          "own = relative(ours[name], theirs)", "observations"),
+    Fault("a cause need not keep right steps right", "checking/causes", "-elsewhere(*fit)", "0", "port_mistakes"),
     Fault("rounding is not measured", "checking/evidence", "max(least, ROOM * self.rounding.get(name, 0.0))",
           "max(least, 0.0)", "port_mistakes"),
     Fault("eps is named whatever rounding hides", "checking/eps_fit", "reach = 4 * error + 1e-4 * abs(mean)",
