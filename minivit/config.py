@@ -4,6 +4,7 @@ Sources: ViT paper (arXiv 2010.11929) table 1 for B, L, H; DeiT (2012.12877) tab
 (2106.04560) table 2 for g "giant" and G "gigantic", which in that paper have no [CLS] but keep it here.
 """
 
+import difflib
 import math
 from dataclasses import dataclass, replace
 
@@ -58,23 +59,23 @@ class ViTConfig:
         object.__setattr__(self, "image_size", sides[0] if sides[0] == sides[1] else sides)
 
     @property
-    def height_width(self):
+    def height_width(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
 
     @property
-    def grid(self):
+    def grid(self) -> tuple[int, int]:
         """(rows, columns) of patches."""
         height, width = self.height_width
         return height // self.patch_size, width // self.patch_size
 
     @property
-    def num_patches(self):
+    def num_patches(self) -> int:
         """N."""
         return self.grid[0] * self.grid[1]
 
     @property
-    def num_tokens(self):
+    def num_tokens(self) -> int:
         """T: the patches, and [CLS] where there is one."""
         return self.num_patches + self.class_token
 
@@ -94,7 +95,7 @@ _TABLE = {
     "G/14":    (14, 1664, 48, 8192, 16),
 }
 
-VARIANTS = {name: ViTConfig(*row) for name, row in _TABLE.items()}
+VARIANTS: dict[str, ViTConfig] = {name: ViTConfig(*row) for name, row in _TABLE.items()}
 
 
 def variant_name(config):
@@ -110,7 +111,9 @@ def as_config(variant_or_config, **changes):
     elif isinstance(variant_or_config, str) and variant_or_config in VARIANTS:
         config = VARIANTS[variant_or_config]
     else:
-        raise ValueError(f"unknown variant {variant_or_config!r}: choose one of {', '.join(VARIANTS)}, "
+        near = difflib.get_close_matches(str(variant_or_config), VARIANTS, 1, cutoff=0.8)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise ValueError(f"unknown variant {variant_or_config!r}{hint}: choose one of {', '.join(VARIANTS)}, "
                          f"or give a minivit.ViTConfig")
     unknown = [name for name in changes if name not in ViTConfig.__dataclass_fields__]
     if unknown:
@@ -118,8 +121,12 @@ def as_config(variant_or_config, **changes):
     return replace(config, **changes)
 
 
-def parameter_count(config):
-    """How many numbers training adjusts: patch + [CLS] + positions + L layers + final norm + head."""
+def parameter_count(config: ViTConfig | str) -> int:
+    """How many numbers training adjusts: patch + [CLS] + positions + L layers + final norm + head.
+
+    config: a ViTConfig, or a variant's name, "B/16". Raises ValueError for an unknown name.
+    """
+    config = as_config(config)
     D, M, K, T = config.width, config.mlp_width, config.num_classes, config.num_tokens
     patch = config.patch_size ** 2 * 3 * D + D
     cls = D if config.class_token else 0
@@ -131,11 +138,13 @@ def parameter_count(config):
     return patch + cls + positions + config.num_layers * (attention + mlp + norms) + 2 * D + head
 
 
-def macs(config):
+def macs(config: ViTConfig) -> int:
     """Multiply-adds of the matrix products in one forward pass of one image (1 MAC = 2 FLOP).
 
     patches: N P²C D;  a layer: T (4D² + 2DM) for its linear maps and 2T²D for q kᵀ and A v;  head: D K.
+    config: a ViTConfig, or a variant's name, "B/16". Raises ValueError for an unknown name.
     """
+    config = as_config(config)
     N, T = config.num_patches, config.num_tokens
     D, M = config.width, config.mlp_width
     patches = N * config.patch_size ** 2 * 3 * D

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import attention, cls_token, gelu, layer_norm, linear, patch_embedding, position_embedding, softmax
+from .explain import screens
 from .head import norm_name
 from .vit import only
 
@@ -61,9 +62,19 @@ class Choices:
 OURS = Choices()
 
 
+class Trace(dict[str, np.ndarray]):
+    """{name: array} in the network's order. It prints a line a step instead of its numbers."""
+
+    def __repr__(self) -> str:
+        return screens.trace_screen(self).as_text()
+
+    def _repr_html_(self) -> str:
+        return screens.trace_screen(self).as_html()
+
+
 def trace(model, x):
-    """{name: array} in the network's order, for prepared images x (B, H, W, 3)."""
-    return dict(steps(model, x))
+    """The Trace, {name: array} in the network's order, of prepared images x (B, H, W, 3)."""
+    return Trace(steps(model, x))
 
 
 def attention_maps(model, x):

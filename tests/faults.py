@@ -281,7 +281,7 @@ def run_checks(folder, names):
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1",
                                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run([sys.executable, "-c", RUNNER, str(folder), *files], cwd=folder, env=environment,
-                          capture_output=True, text=True, encoding="utf-8", timeout=600)
+                          capture_output=True, encoding="utf-8", timeout=600)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"pytest ended with status {done.returncode}, not with a failed test:\n{done.stdout[-3000:]}"
                            f"{done.stderr[-2000:]}")

@@ -34,7 +34,8 @@ def test_a_variants_sizes_and_counts(name, P, D, L, M, H, T, parameters, gmacs):
     config = minivit.VARIANTS[name]
     assert (config.patch_size, config.width, config.num_layers, config.mlp_width, config.num_heads) == (P, D, L, M, H)
     assert (config.image_size, config.num_classes, config.num_tokens) == (224, 1000, T)
-    assert minivit.parameter_count(config) == parameters
+    assert minivit.parameter_count(config) == minivit.parameter_count(name) == parameters
+    assert minivit.macs(name) == minivit.macs(config)
     assert round(minivit.macs(config) / 1e9, 3) == gmacs
 
 

@@ -6,11 +6,14 @@ difference, or is rounding that grew, is told from it. minivit's side runs in fl
 second model: in float32, rounding hides most mistakes.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..checkpoints import loading
 from ..model import VisionTransformer
 from ..tracing import trace
+from ..types import Images
 from . import causes, pixel_recipes
 from .evidence import TOLERANCE, Evidence
 from .gradients import gradients_of, upstream
@@ -21,7 +24,7 @@ from .verdict import GRADIENT, Comparison, Row
 __all__ = ["GRADIENT", "TOLERANCE", "Comparison", "Row", "compare"]
 
 
-def compare(model, reference, image=None, gradients=False):
+def compare(model: Any, reference: Any, image: Images | None = None, gradients: bool = False) -> Comparison:
     """Compare a model with a reference, step by step. Returns a Comparison; print it.
 
     model: a VisionTransformer, or what `minivit.load` takes. reference: a torch module of timm, transformers or

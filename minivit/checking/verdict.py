@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from ..explain import screens
+
 GRADIENT = "gradient of "
 
 
@@ -72,6 +74,9 @@ class Comparison:
             lines.append(f"{row.name:{name_width}}  {shapes[row.name]:>{shape_width}}  {row.largest:8.1e}  "
                          f"{row.relative:8.1e}  {row.own:8.1e}  {mark}{pointer}")
         return "\n".join([*lines, *self._verdict()])
+
+    def _repr_html_(self) -> str:
+        return screens.comparison_screen(self, list(self._verdict())).as_html()
 
     def _verdict(self):
         if self.unused:

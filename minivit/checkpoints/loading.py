@@ -1,13 +1,17 @@
 """`minivit.load`: weights from wherever they are, as a VisionTransformer."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..config import VARIANTS, ViTConfig
 from ..errors import CheckpointError
+from ..images.preparation import Preprocessing
 from ..model import VisionTransformer, as_dtype
 from . import (
     fitting,
@@ -48,8 +52,10 @@ class Origin:
     resample: str | None = None
 
 
-def load(source=DEFAULT, *, dtype=None, num_heads=None, layer_norm_eps=None, gelu=None, image_size=None, resample=None,
-         labels=None, preprocessing=None):
+def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: int | None = None,
+         layer_norm_eps: float | None = None, gelu: str | None = None, image_size: int | tuple[int, int] | None = None,
+         resample: str | None = None, labels: Sequence[str] | None = None,
+         preprocessing: Preprocessing | None = None) -> VisionTransformer:
     """A VisionTransformer from weights in any of these forms, told apart by their content.
 
     source: a packaged model's name; a .safetensors, Google .npz or torch .pth file; a folder with config.json; a torch

@@ -10,7 +10,9 @@ from ..engine.devices import to_device
 from ..errors import CheckpointError
 from ..head import norm_name
 from ..images.preparation import FILTERS, Preprocessing
+from ..model import VisionTransformer
 from ..trees import flatten
+from ..types import Params
 from .naming import BARE, expand
 
 NAME = "timm"
@@ -88,7 +90,7 @@ def patch_size(shape):
     return shape[-1]
 
 
-def state_dict(model, grads=None):
+def state_dict(model: VisionTransformer, grads: Params | None = None) -> dict[str, np.ndarray]:
     """Flat {timm name: NumPy array in timm's shape} of a model's weights, or of grads nested like its params."""
     patch_size = model.config.patch_size
     tensors = flatten(model.params if grads is None else grads)

@@ -1,6 +1,9 @@
 """`minivit trace`: every step from pixels to probabilities, with its shape and what it is."""
 
+from . import letters
 from .arguments import add_device, add_model, image_size, model_from, new_command, whole
+from .inputs import opened
+from .outputs import add_json, check_output, tell_json
 
 DESCRIPTION = """\
 Print every named step of one forward pass: its shape, what it is, its mean and its standard deviation. Without IMAGE
@@ -25,7 +28,7 @@ STEPS = {
     "query": "q, what each token looks for (eq. 5)",
     "key": "k, what each token answers to (eq. 5)",
     "value": "v, what each token hands on (eq. 5)",
-    "scores": "qkᵀ / √d (eq. 6)",
+    "scores": "q kᵀ / √d (eq. 6)",
     "attention": "A = softmax of each row (eq. 6)",
     "attended": "[A₁v₁ … A_H v_H] U (eq. 7, 8)",
     "residual1": "z' = attended + z (eq. 2)",
@@ -43,13 +46,15 @@ STEPS = {
 def add_to(commands):
     """Add `trace` to argparse's sub-parsers."""
     parser = new_command(commands, "trace", run, "print every step from pixels to probabilities", DESCRIPTION, EXAMPLE)
-    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image file (the photo that comes with minivit)")
+    parser.add_argument("image", nargs="?", metavar="IMAGE",
+                        help="an image file, or - for standard input (the photo that comes with minivit)")
     add_model(parser)
     parser.add_argument("--variant", metavar="NAME", help="a variant of the table, with random weights: B/16, Ti/16 …")
     parser.add_argument("--image-size", type=image_size, metavar="SIZE", help="pixels, one number or HEIGHTxWIDTH")
     parser.add_argument("--num-classes", type=whole, metavar="K", help="with --variant: classes (1000)")
     parser.add_argument("--seed", type=whole, metavar="N", help="with --variant: decides the random weights (0)")
     parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the arrays, under the steps' names")
+    add_json(parser, "the table")
     add_device(parser)
 
 
@@ -61,12 +66,17 @@ def run(options):
     from ..samples import CAT
     from ..tracing import trace
     model, about = _model(options)
-    steps = trace(model, model.prepare(options.image or CAT))
+    steps = trace(model, model.prepare(opened(options.image) if options.image else CAT))
     if options.output:
         write(steps, options.output)
         print(f"wrote {len(steps)} arrays to {options.output}", file=sys.stderr)
-    print(f"{options.image or 'the photo that comes with minivit'}\n{about}\n")
-    _print_table(steps)
+    name = {None: "the photo that comes with minivit", "-": "standard input"}.get(options.image, options.image)
+    if options.json != "-":
+        print(f"{name}\n{about}\n")
+        _print_table(steps)
+    tell_json(options, {"image": name, "model": model.name, "steps": [
+        {"step": step, "shape": list(array.shape), "mean": float(array.mean()), "std": float(array.std())}
+        for step, array in steps.items()]})
 
 
 def describe(step):
@@ -92,6 +102,8 @@ def _check(options):
             raise ValueError(f"--{name.replace('_', '-')} goes with --variant: a trained model has its own")
     if options.output and not options.output.endswith(".npz"):
         raise ValueError(f"-o writes an .npz file, found the name {options.output!r}")
+    for output in (options.output, options.json):
+        check_output(output, (options.image, options.model))
 
 
 def _model(options):
@@ -109,8 +121,9 @@ def _model(options):
 
 def _print_table(steps):
     shapes = {name: " x ".join(str(side) for side in array.shape) for name, array in steps.items()}
-    wide = max(map(len, steps)), max(map(len, shapes.values())), max(map(len, STEPS.values()))
+    phrases = {name: letters.as_printed(phrase) for name, phrase in STEPS.items()}
+    wide = max(map(len, steps)), max(map(len, shapes.values())), max(map(len, phrases.values()))
     print(f"{'step':{wide[0]}}  {'shape':{wide[1]}}  {'what it is':{wide[2]}}  {'mean':>9}  {'std':>9}")
     for name, array in steps.items():
-        print(f"{name:{wide[0]}}  {shapes[name]:{wide[1]}}  {describe(name):{wide[2]}}  "
+        print(f"{name:{wide[0]}}  {shapes[name]:{wide[1]}}  {phrases[name.split('.')[-1]]:{wide[2]}}  "
               f"{float(array.mean()):9.4f}  {float(array.std()):9.4f}")

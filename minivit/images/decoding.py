@@ -5,6 +5,7 @@ float images are scaled to 8 bits first: Pillow's own conversion would clip them
 """
 
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def _open_path(path):
 
 def _open(file, name):
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             # Pillow warns from half of its limit on; up to the limit an image is simply large.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file) as picture:
@@ -61,6 +63,10 @@ def _open(file, name):
     except ImageError:
         raise
     except UnidentifiedImageError:
+        missing = next((str(warning.message) for warning in told if "not installed" in str(warning.message)), None)
+        if missing:
+            raise ImageError(f"{name} cannot be read by the Pillow that is installed here: {missing}; "
+                             "save the image as PNG") from None
         raise ImageError(f"{name} is not an image that Pillow can read, whatever its name says: "
                          "give a JPEG, PNG, WebP, GIF, BMP or TIFF file") from None
     except Image.DecompressionBombError:
@@ -75,9 +81,9 @@ def _open(file, name):
 def _decoded(picture, name):
     """The image with its pixels read, so that damage shows here, and turned upright as EXIF says."""
     try:
-        picture.load()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")                 # under -W error a remark of Pillow's would pass for damage
+            picture.load()
             return ImageOps.exif_transpose(picture)
     except Exception as error:
         raise _damaged(name, error) from None
@@ -86,6 +92,9 @@ def _decoded(picture, name):
 def _damaged(name, error):
     """Pillow's readers raise errors of a dozen kinds, struct.error and IndexError among them, for a damaged file."""
     detail = " ".join(str(error).split()) or type(error).__name__
+    if re.fullmatch(r"decoder \w+ not available", detail):              # Pillow was built without the format's library
+        return ImageError(f"{name} cannot be read by the Pillow that is installed here: {detail}; "
+                          "save the image as PNG")
     return ImageError(f"{name} is damaged or cut short: {detail}; get a whole copy of it")
 
 

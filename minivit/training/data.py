@@ -58,6 +58,21 @@ def read_labelled_images(source, split, height_width, preprocessing=None):
     return LabelledImages(images, np.array([classes.index(labels[name]) for name in names]), classes, names)
 
 
+def test_part(source):
+    """The split to measure on where none is named: "test" where the source has such a part, "" for all of it."""
+    source = Path(source)
+    if cifar_binary.recognises(source):
+        return "test"
+    if source.is_dir():
+        tops = {path.name for path in source.iterdir() if path.is_dir()}
+    elif source.is_file() and zipfile.is_zipfile(source):
+        tops = {PurePosixPath(name).parts[0] for name in _zip_members(source) if len(PurePosixPath(name).parts) > 1}
+    else:
+        tops = set()
+    tops = {top for top in tops if not top.startswith((".", "__MACOSX"))}
+    return next((name for name in ("test", "testing") if name in tops and tops <= SPLITS), "")
+
+
 def _fitted(pictures, names, source, height_width, preprocessing):
     """Pictures as uint8 (n, H, W, 3)."""
     images = np.empty((len(names), *height_width, 3), np.uint8)

@@ -3,10 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-
-from ..checkpoints.native import write_tensors
+from ..checkpoints import safetensors_file
 from ..engine.devices import device_of, to_device
 from ..errors import CheckpointError
 from ..trees import flatten, tree_map
@@ -64,9 +61,9 @@ class State:
 
     def save(self, folder, about):
         """Write the state, atomically. about: what the run is, checked when it is read again."""
-        host = {name: np.ascontiguousarray(to_device(a, "cpu")) for name, a in self.arrays().items()}
+        host = {name: to_device(a, "cpu") for name, a in self.arrays().items()}
         progress = {"step": self.step, "log": self.log, "sums": self.sums}
-        write_tensors(folder / FILE, host, {"about": json.dumps(about), "progress": json.dumps(progress)})
+        safetensors_file.write(folder / FILE, host, {"about": json.dumps(about), "progress": json.dumps(progress)})
 
     def restore(self, folder, about):
         """Read the state where there is one. Raises CheckpointError for a damaged file or one of another run."""
@@ -74,21 +71,31 @@ class State:
         if not path.exists():
             return
         try:
-            with safe_open(path, framework="numpy") as file:
-                found, progress = (json.loads(file.metadata()[key]) for key in ("about", "progress"))
-                _check_same_run(path, found, json.loads(json.dumps(about)))
-                for name, array in self.arrays().items():
-                    array[...] = to_device(file.get_tensor(name), device_of(array))
-            self.step, self.log, self.sums = progress["step"], progress["log"], progress["sums"]
-        except CheckpointError:
-            raise
-        except (SafetensorError, KeyError, TypeError, OSError, ValueError) as error:
+            with safetensors_file.TensorFile(path) as file:
+                found, progress = (json.loads(file.metadata[key]) for key in ("about", "progress"))
+                other = _difference(found, json.loads(json.dumps(about)))
+                if not other:
+                    self._fill_from(file)
+                    self.step, self.log, self.sums = progress["step"], progress["log"], progress["sums"]
+        except (KeyError, TypeError, AttributeError, OSError, ValueError) as error:
             raise CheckpointError(f"{path} is damaged: {error}; remove it to begin again") from None
+        if other:
+            raise CheckpointError(f"{path} belongs to another run, with {other}: give the same settings to go on, or "
+                                  "another folder to begin anew")
         self.optimiser.steps = self.step
 
+    def _fill_from(self, file):
+        """Read every array of the state. Raises ValueError where one is missing or of another shape."""
+        for name, array in self.arrays().items():
+            found = file.shapes.get(name)
+            if found != array.shape:
+                raise ValueError(f"{name} has shape {found}, expected {array.shape}" if found is not None else
+                                 f"it has no {name}")
+            array[...] = to_device(file.read(name), device_of(array))
 
-def _check_same_run(path, found, wanted):
-    """Raises CheckpointError that names the first setting in which the file's run and this one differ."""
+
+def _difference(found, wanted):
+    """The first setting in which the file's run and this one differ, "recipe seed 5, not 6", or None."""
     # A file from before a setting existed ran with its default.
     found = {**found, "recipe": {**asdict(Recipe()), **found["recipe"]}}
     for part in wanted:
@@ -96,6 +103,5 @@ def _check_same_run(path, found, wanted):
         other = found.get(part) if isinstance(found.get(part), dict) else {"": found.get(part)}
         for key, value in inner.items():
             if other.get(key) != value:
-                name = f"{part} {key}".strip()
-                raise CheckpointError(f"{path} belongs to another run, with {name} {other.get(key)!r}, not {value!r}: "
-                                      "give the same settings to go on, or another folder to begin anew")
+                return f"{part} {key}".strip() + f" {other.get(key)!r}, not {value!r}"
+    return None

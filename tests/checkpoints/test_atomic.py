@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from minivit.checkpoints.atomic import replacing
+from minivit.checkpoints.atomic import check_writable, replacing
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -56,3 +56,43 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder"), replacing(tmp_path / "none" / "state.bin"):
         raise AssertionError("nothing is written")
+
+
+def test_a_link_is_followed_and_stays(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder" / "state.bin")
+    for content in (b"first", b"second"):
+        with replacing(tmp_path / "link") as temporary:
+            temporary.write_bytes(content)
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "folder" / "state.bin").read_bytes() == content
+    assert len(list(tmp_path.rglob("*"))) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    check_writable(tmp_path / "pipe")
+    with replacing(tmp_path / "pipe") as temporary:
+        temporary.write_bytes(b"through")
+    assert os.read(reader, 100) == b"through" and stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    os.close(reader)
+
+
+def test_what_cannot_be_written_is_told_before(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for path, error in ((tmp_path, IsADirectoryError), (tmp_path / "none" / "a", FileNotFoundError),
+                        (tmp_path / "file" / "a", FileNotFoundError), (tmp_path / ("a" * 300), OSError)):
+        with pytest.raises(error, match="cannot write"):
+            check_writable(path)
+    check_writable(tmp_path / "new")
+    check_writable(tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_bytes() == b""
+
+
+def test_no_umask_is_needed(tmp_path, monkeypatch):
+    """As in a browser's Python."""
+    monkeypatch.delattr(os, "umask")
+    with replacing(tmp_path / "a") as temporary:
+        temporary.write_bytes(b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"

@@ -70,12 +70,12 @@ def misfits(source, signatures=None, file=""):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_every_call_fits_the_stored_table(path):
-    assert misfits(path.read_text(), file=path.name) == [], \
+    assert misfits(path.read_text("utf-8"), file=path.name) == [], \
         "use what NumPy and CuPy share; a module that only sees host arrays belongs in HOST_ONLY above"
 
 
 def test_the_sources_hold_calls():
-    names = {name for path in SOURCES for _, name, _, _ in numpy_calls(path.read_text())}
+    names = {name for path in SOURCES for _, name, _, _ in numpy_calls(path.read_text("utf-8"))}
     assert {"empty_like", "matmul", "exp", "sqrt", "concatenate", "broadcast_to", "arange", "zeros_like"} <= names
 
 

@@ -11,7 +11,9 @@ import zipfile
 import numpy as np
 import pytest
 from checkpoint_files import FORMATS, google, small_model, timm, write
+from platforms import needs_resource
 
+pytestmark = needs_resource
 MEGABYTES = 500
 SECONDS = 5
 
@@ -21,8 +23,9 @@ import pathlib, resource, sys
 def peak_megabytes():
     status = pathlib.Path("/proc/self/status")              # getrusage would begin with the parent's peak
     if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+        unit = 1 if sys.platform == "darwin" else 1024      # macOS counts bytes
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024 ** 2
+    return int(status.read_text("utf-8").split("VmHWM:")[1].split()[0]) / 1024
 
 resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS}, {SECONDS}))
 import minivit
@@ -40,7 +43,7 @@ sys.exit(used > {MEGABYTES})
 def refused(path):
     """The message with which a fresh process refuses the file, within its limits."""
     before = sorted(path.parent.iterdir())
-    result = subprocess.run([sys.executable, "-c", LOAD, str(path)], capture_output=True, text=True, timeout=300)
+    result = subprocess.run([sys.executable, "-c", LOAD, str(path)], capture_output=True, encoding="utf-8", timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.startswith("refused:"), result.stdout
     assert sorted(path.parent.iterdir()) == before
@@ -161,6 +164,7 @@ def test_an_index_that_leaves_its_folder(tmp_path):
     write("timm", FORMATS["hugging_face"](small_model()), tmp_path)
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../weights.safetensors"}}))
+    (folder / "config.json").write_text("{}", "utf-8")
+    index = {"weight_map": {"a": "../weights.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), "utf-8")
     assert "not in the folder" in refused(folder)

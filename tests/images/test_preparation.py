@@ -64,9 +64,11 @@ def test_modes_become_rgb_as_pillow_makes_them(mode):
 def test_files_become_rgb_as_pillow_makes_them(tmp_path, ending, mode):
     path = tmp_path / f"photo.{ending}"
     Image.fromarray(PHOTO).convert(mode).save(path)
-    expected = np.asarray(Image.open(path).convert("RGB"))
-    for source in (path, str(path), Image.open(path)):
-        np.testing.assert_array_equal(np.asarray(rgb(source)), expected)
+    with Image.open(path) as picture:
+        expected = np.asarray(picture.convert("RGB"))
+    with Image.open(path) as opened:
+        for source in (path, str(path), opened):
+            np.testing.assert_array_equal(np.asarray(rgb(source)), expected)
 
 
 def test_a_transparent_palette_loses_its_transparency_without_a_warning(tmp_path):
@@ -292,3 +294,17 @@ def test_any_damage_to_a_file_works_or_is_an_image_error(tmp_path_factory, conte
             assert rgb(path).mode == "RGB"
         except minivit.ImageError as error:
             assert "\n" not in str(error)
+
+
+def test_a_missing_decoder_is_not_called_damage(tmp_path, monkeypatch):
+    """A Pillow that was built without JPEG, or without WebP, as some for browsers are."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
+    monkeypatch.delattr(Image.core, "jpeg_decoder")
+    with pytest.raises(minivit.ImageError, match=r"cannot be read by the Pillow.*decoder jpeg") as told:
+        minivit.forward(tmp_path / "a.jpg")
+    assert "damaged" not in str(told.value)
+    from PIL import WebPImagePlugin
+    (tmp_path / "a.webp").write_bytes(b"RIFF\x1a\0\0\0WEBPVP8L" + bytes(20))
+    monkeypatch.setattr(WebPImagePlugin, "SUPPORTED", False)
+    with pytest.raises(minivit.ImageError, match=r"cannot be read by the Pillow.*not installed"):
+        minivit.forward(tmp_path / "a.webp")

@@ -32,9 +32,9 @@ def folder(tmp_path):
     folder = tmp_path / "data"
     write_folder(colours(12), folder / "train")
     write_folder(colours(6, seed=1), folder / "test")
-    (folder / "README.txt").write_text("not an image")
-    (folder / "train" / "red" / "notes.txt").write_text("not an image")
-    (folder / "train" / "red" / "._0001.png").write_text("what a Mac leaves behind")
+    (folder / "README.txt").write_text("not an image", "utf-8")
+    (folder / "train" / "red" / "notes.txt").write_text("not an image", "utf-8")
+    (folder / "train" / "red" / "._0001.png").write_text("what a Mac leaves behind", "utf-8")
     return folder
 
 
@@ -60,7 +60,8 @@ def test_a_zip_gives_the_same_data(folder, tmp_path):
 def test_images_are_fitted_to_the_models_size(folder):
     data = read(folder, "train", (12, 16))
     for i in (0, -1):
-        expected = minivit.images.preparation.fit(Image.open(folder / data.names[i]), (12, 16), PLAIN)
+        with Image.open(folder / data.names[i]) as picture:
+            expected = minivit.images.preparation.fit(picture, (12, 16), PLAIN)
         np.testing.assert_array_equal(data.images[i], np.asarray(expected))
 
 

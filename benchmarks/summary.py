@@ -2,6 +2,8 @@
 
 import statistics
 
+from minivit.commands.bench import in_words
+
 
 def median(samples):
     """The middle sample, which one disturbed turn does not move."""
@@ -27,10 +29,3 @@ def with_spread(seconds):
     digits, factor = len(words.partition(".")[2]), 1e3 if unit == "ms" else 1
     edges = (f"{factor * edge:.{digits}f}" for edge in quartiles(seconds))
     return f"{words} {unit} ({'–'.join(edges)})"
-
-
-def in_words(seconds):
-    """0.0123 -> "12.30 ms", 1.234 -> "1.23 s"."""
-    if seconds >= 1:
-        return f"{seconds:.2f} s"
-    return f"{1e3 * seconds:.0f} ms" if seconds >= 0.1 else f"{1e3 * seconds:.2f} ms"

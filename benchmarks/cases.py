@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checkpoints.loading import load
-from ..checkpoints.native import save
-from ..config import ViTConfig
-from ..training.initial_weights import init
-from ..trees import flatten
+from minivit.checkpoints.loading import load
+from minivit.checkpoints.native import save
+from minivit.config import ViTConfig
+from minivit.training.initial_weights import init
+from minivit.trees import flatten
 
 FORWARD, TRAINING = "forward", "training step"
 PACKAGED = "packaged model"

@@ -1,4 +1,4 @@
-"""One network in one library, in a process of its own, that works when asked: python -m minivit.benchmarking.worker.
+"""One network in one library, in a process of its own, that works when asked: python -m benchmarks.worker.
 
 A process each keeps the libraries' threads, memory and settings apart. Questions come as lines of JSON on stdin,
 answers go to stdout (turns.py asks). The library is a module with a class Network:
@@ -21,8 +21,10 @@ from functools import partial
 
 import numpy as np
 
-from ..config import ViTConfig
-from . import machine, memory
+from minivit.commands import machine
+from minivit.config import ViTConfig
+
+from . import memory
 from .cases import FORWARD, fresh_batch
 
 SHORTEST_TURN, MOST_CALLS, LONG = 0.03, 25, 1.0

@@ -9,9 +9,9 @@ import threading
 
 import numpy as np
 
-from ..checkpoints.loading import load
-from ..engine import threads
-from ..vit import queries_of_layers
+from minivit.checkpoints.loading import load
+from minivit.engine import threads
+from minivit.vit import queries_of_layers
 
 
 class Network:

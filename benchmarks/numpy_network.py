@@ -1,9 +1,10 @@
 """minivit itself, for worker.py. What every such Network has is written there."""
 
-from .. import __version__
-from ..checkpoints.loading import load
-from ..training.optimiser import AdamW
-from ..trees import flatten
+from minivit import __version__
+from minivit.checkpoints.loading import load
+from minivit.training.optimiser import AdamW
+from minivit.trees import flatten
+
 from .cases import LEARNING_RATE, WEIGHT_DECAY
 
 
