@@ -35,6 +35,7 @@ def numbers():
 for setting in blas_settings.settings():
     setting.set(2)
 assert numbers() == {2}
+blas_threads.PATIENCE = 1000                                             # a fork that waits in vain does not pass
 """
 
 
