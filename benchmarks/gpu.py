@@ -174,7 +174,7 @@ def packaged_training(device, copies=128):
     recipe = Recipe(epochs=2, batch_size=128 if device == "cuda" else 32, held_out=0)
     with tempfile.TemporaryDirectory() as folder:
         train(data, minivit.load().config, recipe, folder, device=device, progress=False)
-        header, *rows = Path(folder, "log.csv").read_text().splitlines()
+        header, *rows = Path(folder, "log.csv").read_text("utf-8").splitlines()
     return float(rows[-1].split(",")[header.split(",").index("images_per_second")])
 
 

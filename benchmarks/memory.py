@@ -27,12 +27,12 @@ def resident_bytes():
 def _forget_peak():
     """The resident size, its recorded peak reset to it; None where that cannot be done."""
     try:
-        CLEAR.write_text("5")
+        CLEAR.write_text("5", "utf-8")
         return _resident("VmRSS")
     except OSError:
         return None
 
 
 def _resident(key):
-    fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
+    fields = dict(line.split(":", 1) for line in STATUS.read_text("utf-8").splitlines() if ":" in line)
     return 1024 * int(fields[key].split()[0])                           # the file says kB and means 1024 bytes

@@ -38,13 +38,13 @@ class Process:
 
     def __init__(self, contender, case, path, threads):
         self.contender = contender
-        self.complaints = tempfile.TemporaryFile("w+")
+        self.complaints = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
         details = {"module": contender.module, "path": str(path), "config": asdict(case.config), "images": case.images,
                    "kind": case.kind, "threads": threads}
         with _on_cores(threads):
             self.process = subprocess.Popen([sys.executable, "-m", "benchmarks.worker", json.dumps(details)],
                                             env=environment(threads, contender.environment), stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE, stderr=self.complaints, text=True, bufsize=1)
+                                            stdout=subprocess.PIPE, stderr=self.complaints, encoding="utf-8", bufsize=1)
         try:
             self.about = self._answer()
         except BaseException:

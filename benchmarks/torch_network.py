@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from minivit.checkpoints import torchvision as torchvision_names
+from minivit.checkpoints.safetensors_file import TensorFile
 from minivit.training.optimiser import decays
 
 from .cases import LEARNING_RATE, WEIGHT_DECAY
@@ -57,7 +57,8 @@ class Network:
                                                 num_classes=config.num_classes)
         self.names = {} if timm_names else torchvision_names.name_map(
             [f"encoder.layers.encoder_layer_{i}." for i in range(config.num_layers)])
-        self.module.load_state_dict({self._theirs(name): tensor for name, tensor in load_file(path).items()})
+        with TensorFile(path) as file:
+            self.module.load_state_dict({self._theirs(name): torch.from_numpy(file.read(name)) for name in file.shapes})
         self.module.eval()
         self.optimiser = None
 

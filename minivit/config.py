@@ -67,23 +67,23 @@ class ViTConfig:
         object.__setattr__(self, "image_size", sides[0] if sides[0] == sides[1] else sides)
 
     @property
-    def height_width(self):
+    def height_width(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
 
     @property
-    def grid(self):
+    def grid(self) -> tuple[int, int]:
         """(rows, columns) of patches."""
         height, width = self.height_width
         return height // self.patch_size, width // self.patch_size
 
     @property
-    def num_patches(self):
+    def num_patches(self) -> int:
         """N."""
         return self.grid[0] * self.grid[1]
 
     @property
-    def num_tokens(self):
+    def num_tokens(self) -> int:
         """T: the patches, and [CLS] where there is one."""
         return self.num_patches + self.class_token
 
@@ -103,7 +103,7 @@ _TABLE = {
     "G/14":    (14, 1664, 48, 8192, 16),
 }
 
-VARIANTS = {name: ViTConfig(*row) for name, row in _TABLE.items()}
+VARIANTS: dict[str, ViTConfig] = {name: ViTConfig(*row) for name, row in _TABLE.items()}
 
 
 def variant_name(config):
@@ -129,7 +129,7 @@ def as_config(variant_or_config, **changes):
     return replace(config, **changes)
 
 
-def parameter_count(config):
+def parameter_count(config: ViTConfig | str) -> int:
     """How many numbers training adjusts: patch + [CLS] + positions + L layers + final norm + head.
 
     config: a ViTConfig, or a variant's name, "B/16". Raises ValueError for an unknown name.
@@ -146,7 +146,7 @@ def parameter_count(config):
     return patch + cls + positions + config.num_layers * (attention + mlp + norms) + 2 * D + head
 
 
-def trace_count(config):
+def trace_count(config: ViTConfig) -> int:
     """How many numbers the trace of one image holds, all steps together (T: patches and [CLS]; one norm is pooled)."""
     D, H, M, K = config.width, config.num_heads, config.mlp_width, config.num_classes
     N, T = config.num_patches, config.num_tokens
@@ -157,7 +157,7 @@ def trace_count(config):
     return start + config.num_layers * layer + end
 
 
-def macs(config):
+def macs(config: ViTConfig | str) -> int:
     """Multiply-adds of the matrix products in one forward pass of one image (1 MAC = 2 FLOP).
 
     patches: N P²C D;  a layer: T (4D² + 2DM) for its linear maps and 2T²D for q kᵀ and A v;  head: D K.

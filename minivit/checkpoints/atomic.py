@@ -48,16 +48,15 @@ def check_writable(path):
 
 
 def _is_stream(path):
-    path = Path(path)
-    return path.exists() and not path.is_file() and not path.is_dir()
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def _begin(path):
     """(the path with its links followed, an empty file beside it with the permissions of any new file)."""
     given, path = path, Path(os.path.realpath(path))
-    if path.is_dir():
+    if os.path.isdir(path):
         raise IsADirectoryError(f"cannot write {given}: it is a folder; give a file's name")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         folder = path.parent if os.path.islink(given) else Path(given).parent
         raise FileNotFoundError(f"cannot write {given}: there is no folder {folder}")
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.part{path.suffix}"

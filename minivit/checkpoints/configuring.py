@@ -23,6 +23,8 @@ def read_config(source, form, places, changes):
         raise CheckpointError(f"{source.label} says {odd[0]} {told[odd[0]]!r}, its tensors {fields[odd[0]]!r}: the two "
                               "do not belong together")
     fields |= told
+    if "pool" in changes and "fc_norm.weight" in places:
+        fields["pool"] = changes["pool"]            # this norm may come before either read-out
     if "pool" not in fields:
         fields["pool"] = pool_of_tensors(source, places, changes.get("pool"))
     questions = []

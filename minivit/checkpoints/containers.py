@@ -58,13 +58,17 @@ def open_file(path, key=None):
         with open(path, "rb") as file:
             start = file.read(64)
         size = path.stat().st_size
+        if start[:4] == zip_file.MAGIC and not npz_file.is_npz(path):
+            return torch_file.open_source(path, key)
+        # The length at the start of a .safetensors file may begin with any byte, a pickle's first among them.
+        if start[:1] == LEGACY_PICKLE and not safetensors_file.matches(start):
+            return torch_file.open_source(path, key)
+        if key is not None:
+            raise CheckpointError(f"{path} holds no dicts, and so nothing under key={key!r}: leave it out")
         if start[:4] == zip_file.MAGIC:
-            return npz_file.open_source(path) if npz_file.is_npz(path) else torch_file.open_source(path, key)
-        # A length may begin with any byte, a pickle's first among them: .safetensors is looked for first.
+            return npz_file.open_source(path)
         if safetensors_file.matches(start):
             return safetensors_file.open_source(path)
-        if start[:1] == LEGACY_PICKLE:
-            return torch_file.open_source(path, key)
     what = next((what for sign, what in FOREIGN if start.startswith(sign)), None)
     if what:
         raise CheckpointError(f"{path} is {what}")

@@ -9,7 +9,7 @@ import re
 from ..errors import CheckpointError
 from ..images.preparation import Preprocessing
 from . import hugging_face_images, json_values
-from .module_settings import check_head
+from .module_settings import check_head, same_eps
 from .naming import expand, head_stem
 from .pytorch_layout import file_shape, patch_size, to_ours  # noqa: F401 - part of a format's interface
 
@@ -56,15 +56,19 @@ def matches(names):
 
 
 def name_map(names):
-    """{minivit's name: (Hugging Face's, …)}."""
-    places = (match[1] for name in names if (match := re.match(r"(.*?)embeddings\.", name)))
-    prefix = next(places, "vit.")
-    layer = LAYER_4 if any(".attention.attention." in name for name in names) else LAYER_5
-    pattern = re.escape(prefix) + next(iter(layer.values())).split("{i}")[0].replace(".", r"\.") + r"(\d+)\."
+    """{minivit's name: (Hugging Face's, …)}.
+
+    save_pretrained of a ViTMSNForImageClassification leaves the prefix of its layers out (transformers 5.24).
+    """
+    prefix = next((match[1] for name in names if (match := re.match(r"(.*?)embeddings\.", name))), "vit.")
+    layer = LAYER_4 if any("attention.attention." in name for name in names) else LAYER_5
+    pattern = next(iter(layer.values())).split("{i}")[0].replace(".", r"\.") + r"(\d+)\."
+    if not any(re.match(pattern, name) for name in names):
+        pattern = re.escape(prefix) + pattern
+        layer = {ours: tuple(prefix + t for t in theirs) if isinstance(theirs, tuple) else prefix + theirs
+                 for ours, theirs in layer.items()}
     head = {"head": head_stem(names, HEAD) or "classifier."}
-    return expand({ours: prefix + theirs for ours, theirs in NAMES.items()} | head,
-                  {ours: tuple(prefix + t for t in theirs) if isinstance(theirs, tuple) else prefix + theirs
-                   for ours, theirs in layer.items()}, pattern, names)
+    return expand({ours: prefix + theirs for ours, theirs in NAMES.items()} | head, layer, pattern, names)
 
 
 def cls_row(source):
@@ -82,12 +86,16 @@ def settings(source, sizes, places):
         return {"layer_norm_eps": 1e-12, "gelu": "erf"}, None
     where = f"{source.label}: config.json" if source.module is None else f"{source.label}: its config"
     _check_sizes(source, config, sizes)
+    eps = json_values.number(config, "layer_norm_eps", where, EPS[config["model_type"]])
+    if source.module is not None:
+        norms = [part for part in source.module.modules() if "Norm" in type(part).__name__]
+        if same_eps(norms) != eps:
+            raise CheckpointError(f"{where} has layer_norm_eps {eps}, its norms {norms[0].eps}: make them agree")
     activation = json_values.text(config, "hidden_act", where, "gelu")
     if activation not in GELU_FORMS:
         raise CheckpointError(f"{where}: hidden_act {activation[:60]!r} is no GELU that minivit has: "
                               f"{', '.join(GELU_FORMS)}")
-    fields = {"layer_norm_eps": json_values.number(config, "layer_norm_eps", where, EPS[config["model_type"]]),
-              "gelu": GELU_FORMS[activation],
+    fields = {"layer_norm_eps": eps, "gelu": GELU_FORMS[activation],
               "num_heads": json_values.whole(config, "num_attention_heads", where, HEADS)}
     size = json_values.sides(config, "image_size", where, 224)
     if config.get("problem_type") == "multi_label_classification":
@@ -103,9 +111,7 @@ def _config(source):
         config = config.to_dict() if hasattr(config, "to_dict") else None
     else:
         config = source.settings.get("config.json")
-    if not config:
-        return None
-    if config.get("model_type") not in EPS:
+    if config and config.get("model_type") not in EPS:
         part = next((config[name] for name in PARTS if isinstance(config.get(name), dict)
                      and config[name].get("model_type") in EPS), None)
         if part is None:
@@ -113,7 +119,7 @@ def _config(source):
             raise CheckpointError(f"{source.label}: its config.json has model_type {found!r}, expected one of "
                                   f"{', '.join(EPS)}")
         return part
-    return config
+    return config or None
 
 
 def preprocessing(source, config):
@@ -128,7 +134,7 @@ def preprocessing(source, config):
 def _check_sizes(source, config, sizes):
     for theirs, ours in (("hidden_size", "width"), ("num_hidden_layers", "num_layers"),
                          ("intermediate_size", "mlp_width"), ("patch_size", "patch_size")):
-        if theirs in config and config[theirs] != sizes[ours]:
+        if theirs in config and config[theirs] not in (sizes[ours], [sizes[ours]] * 2):
             raise CheckpointError(f"{source.label}: config.json has {theirs} {config[theirs]!r}, the weights "
                                   f"{sizes[ours]}: they do not belong together")
 

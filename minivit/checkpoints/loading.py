@@ -1,16 +1,21 @@
 """`minivit.load`: weights from wherever they are, as a VisionTransformer."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..errors import CheckpointError, plain
+from ..images.preparation import Preprocessing
 from ..model import VisionTransformer, as_dtype
 from . import fitting, google, hugging_face, native, position_resampling, timm, torchvision
 from .configuring import read_config
 from .containers import open_source, packaged  # noqa: F401 - packaged is looked up here
+from .params import read_params
 from .reading_out import with_norm
 from .source import damage_is_told
 from .wrapping import unstacked, unwrapped
@@ -35,8 +40,11 @@ class Origin:
     resample: str | None = None
 
 
-def load(source=DEFAULT, *, dtype=None, num_heads=None, layer_norm_eps=None, gelu=None, pool=None, image_size=None,
-         resample=None, labels=None, preprocessing=None, key=None, prefix=None):
+def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: int | None = None,
+         layer_norm_eps: float | None = None, gelu: str | None = None, pool: str | None = None,
+         image_size: int | tuple[int, int] | None = None, resample: str | None = None,
+         labels: Sequence[str] | None = None, preprocessing: Preprocessing | None = None,
+         key: str | None = None, prefix: str | None = None) -> VisionTransformer:
     """A VisionTransformer from weights in any of these forms, told apart by their content.
 
     source: a packaged model's name; a .safetensors, Google .npz or torch .pth file; a folder with config.json; a torch
@@ -68,7 +76,7 @@ def load(source=DEFAULT, *, dtype=None, num_heads=None, layer_norm_eps=None, gel
         if preprocessing is None:
             own = config if told_size is None else replace(config, image_size=told_size)
             preprocessing = form.preprocessing(opened, own)
-        params = fitting.read_params(opened, form, places, config, dtype)
+        params = read_params(opened, form, places, config, dtype)
     ignored = opened.ignored | ignored
     _tell(ignored, opened.assumed, opened.label)
     origin = Origin(form.NAME, ignored, tuple(opened.assumed))

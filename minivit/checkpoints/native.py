@@ -1,13 +1,16 @@
 """The package's own files: .safetensors under timm's names, with config, labels and preprocessing in the metadata."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..errors import CheckpointError
 from ..images.preparation import Preprocessing
+from ..model import VisionTransformer
 from . import safetensors_file
 from .timm import (  # noqa: F401 - a format's interface, which is timm's but for the settings
     BEFORE_HEAD,
@@ -25,7 +28,7 @@ NAME = "minivit"
 KEY = "minivit"
 
 
-def save(model, path, dtype=None):
+def save(model: VisionTransformer, path: str | os.PathLike[str], dtype: DTypeLike | None = None) -> None:
     """Write a model to a .safetensors file, atomically: a crash leaves the old file, or none, never half of one.
 
     dtype: what the file holds, the model's own by default; "float16" and "bfloat16" halve it and are read back as
@@ -65,6 +68,8 @@ def settings(source, sizes, places):
     try:
         about = json.loads(source.metadata[KEY])
         fields, labels, name = dict(about["config"]), about["labels"], about["name"]
+        if "image_size" in fields and fields["image_size"] is None:
+            raise ValueError("image_size is null")
         if isinstance(fields.get("image_size"), list):
             fields["image_size"] = tuple(fields["image_size"])
         if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):

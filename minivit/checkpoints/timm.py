@@ -8,7 +8,9 @@ import numpy as np
 
 from ..engine.devices import to_device
 from ..head import norm_name
+from ..model import VisionTransformer
 from ..trees import flatten
+from ..types import Params
 from . import timm_settings
 from .naming import BARE, expand, head_stem
 
@@ -65,7 +67,7 @@ def patch_size(shape):
     return shape[-1]
 
 
-def state_dict(model, grads=None):
+def state_dict(model: VisionTransformer, grads: Params | None = None) -> dict[str, np.ndarray]:
     """Flat {timm name: NumPy array in timm's shape} of a model's weights, or of grads nested like its params."""
     patch_size = model.config.patch_size
     tensors = flatten(model.params if grads is None else grads)

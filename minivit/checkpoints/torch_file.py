@@ -60,8 +60,6 @@ def open_source(path, key=None):
 
 def _refused(path, error):
     """What to tell of a pickle that torch.load refuses: the object in it, where it names one, and how to convert."""
-    if "TorchScript" in str(error):
-        return CheckpointError(f"{path} is a TorchScript archive: give minivit.load the module, torch.jit.load(path)")
     found = re.search(r"GLOBAL ([\w.]{1,100})", str(error))
     if not found:
         return error
@@ -78,6 +76,10 @@ def _look_over(path):
         if file.read(4) != MAGIC:
             return
     with open_zip(path) as archive:
+        names = archive.namelist()
+        if any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names):
+            raise CheckpointError(f"{path} is a TorchScript archive: give minivit.load the module that torch.jit.load "
+                                  "makes of it")
         for member in archive.infolist():
             if member.compress_type != zipfile.ZIP_STORED:
                 raise CheckpointError(f"{path}: {member.filename} is packed, which torch.save never does: refused")

@@ -16,7 +16,7 @@ AFTER_PREFIX = re.compile(r"(?P<prefix>(?:.*?[./])??)(?:patch_embed\.proj\.weigh
 OPTIMISER = "the state of an optimiser, not of the model"
 EXTRAS = {
     r"opt/(?!target/)|opt_state/|optimizer[./]|chrono/": OPTIMISER,
-    r"(.*[./])?(mask_token$|decoder(_\w+)?(\.|/|$))": "it serves masked pre-training, not the encoder",
+    r"(.*[./])?(mask_token$|decoder(_\w+)?(\.|/|$))": "it belongs to a decoder or to masked pre-training",
     r"(.*[./])?num_batches_tracked$": "a count of training steps",
     r"params/(txt/|t$|b$)": "the text side of a pair of towers",
 }

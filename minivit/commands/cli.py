@@ -10,17 +10,19 @@ import sys
 from .. import __version__
 from ..engine import blas_kernel
 from ..errors import plain
+from . import letters
 from .outputs import separate_json
 
 # Each is a module, minivit/commands/<name>.py; --help lists them in this order.
-COMMANDS = ("predict", "trace", "explain", "compare", "train", "evaluate", "variants", "bench", "info")
+COMMANDS = ("predict", "trace", "explain", "explore", "compare", "train", "evaluate", "variants", "bench", "info")
 
 
 def main(arguments=None):
     """Run `minivit`. Returns the exit status: a command's own, 2 for a mistake in the input, 130 after Ctrl-C."""
     blas_kernel.choose()
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")        # a terminal without √ or ₚ, as on Windows, shows "?" there
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=letters.ERRORS)
     try:
         return _run(arguments)
     except BrokenPipeError:

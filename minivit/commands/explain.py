@@ -33,7 +33,7 @@ def run(options):
     matplotlib.use("Agg")                                               # a file is wanted, never a window
 
     from .. import prediction
-    from ..explain.answers.prediction_figure import MOST_IMAGES
+    from ..explain.answers.prediction_figure import MOST_IMAGES, prediction_figure
     from ..samples import CAT
     images = [CAT] * options.sample + [image for _, image in images_of(options.images)]
     if not images:
@@ -43,7 +43,7 @@ def run(options):
         raise ValueError(f"one figure holds {MOST_IMAGES} images, found {len(images)}: call minivit explain again")
     file_format = _format(options.output)
     check_output(options.output, [options.model, *images])
-    figure = prediction.forward([opened(image) for image in images], model_from(options)).show()
+    figure = prediction_figure(prediction.forward([opened(image) for image in images], model_from(options)))
     write(figure, options.output, file_format)
     print(options.output)
 

@@ -55,7 +55,7 @@ def _rate_of_process(value, seconds):
     if value is not None:
         environment[VARIABLE] = value
     child = subprocess.run([sys.executable, "-c", MEASURE, str(seconds)], env=environment, capture_output=True,
-                           text=True)
+                           encoding="utf-8")
     if child.returncode:
         raise RuntimeError(f"the matrix products could not be measured: {child.stderr.strip()[-200:]}")
     return tuple(json.loads(child.stdout))

@@ -22,7 +22,7 @@ def machine():
 def processor():
     """The processor's model, as the system names it."""
     try:
-        with open("/proc/cpuinfo") as file:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     except OSError:
         names = []
@@ -41,7 +41,7 @@ def cores_apart():
     first, second, seen = [], [], set()
     for number in cores():
         try:
-            core = (PROCESSORS / f"cpu{number}" / "topology" / "thread_siblings_list").read_text()
+            core = (PROCESSORS / f"cpu{number}" / "topology" / "thread_siblings_list").read_text("utf-8")
         except OSError:
             core = number
         (second if core in seen else first).append(number)

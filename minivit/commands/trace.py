@@ -1,5 +1,6 @@
 """`minivit trace`: every step from pixels to probabilities, with its shape and what it is."""
 
+from . import letters
 from .arguments import LOADING, add_device, add_model, model_from, new_command, whole
 from .inputs import opened
 from .outputs import add_json, check_output, tell_json
@@ -27,7 +28,7 @@ STEPS = {
     "query": "q, what each token looks for (eq. 5)",
     "key": "k, what each token answers to (eq. 5)",
     "value": "v, what each token hands on (eq. 5)",
-    "scores": "qkᵀ / √d (eq. 6)",
+    "scores": "q kᵀ / √d (eq. 6)",
     "attention": "A = softmax of each row (eq. 6)",
     "attended": "[A₁v₁ … A_H v_H] U (eq. 7, 8)",
     "residual1": "z' = attended + z (eq. 2)",
@@ -128,8 +129,9 @@ def _model(options):
 
 def _print_table(steps):
     shapes = {name: " x ".join(str(side) for side in array.shape) for name, array in steps.items()}
-    wide = max(map(len, steps)), max(map(len, shapes.values())), max(map(len, STEPS.values()))
+    phrases = {name: letters.as_printed(phrase) for name, phrase in STEPS.items()}
+    wide = max(map(len, steps)), max(map(len, shapes.values())), max(map(len, phrases.values()))
     print(f"{'step':{wide[0]}}  {'shape':{wide[1]}}  {'what it is':{wide[2]}}  {'mean':>9}  {'std':>9}")
     for name, array in steps.items():
-        print(f"{name:{wide[0]}}  {shapes[name]:{wide[1]}}  {describe(name):{wide[2]}}  "
+        print(f"{name:{wide[0]}}  {shapes[name]:{wide[1]}}  {phrases[name.split('.')[-1]]:{wide[2]}}  "
               f"{float(array.mean()):9.4f}  {float(array.std()):9.4f}")

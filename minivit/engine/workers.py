@@ -41,7 +41,14 @@ def results(tasks):
     except BaseException:
         _drop(tasks)
         raise
-    return [task.result() for task in tasks]
+    error = next((task.error for task in tasks if task.error is not None), None)
+    if error is None:
+        return [task.value for task in tasks]
+    tasks.clear()                                                        # to which the error's traceback leads
+    try:
+        raise error
+    finally:
+        del error
 
 
 class _Task:
@@ -56,25 +63,19 @@ class _Task:
 
     def run(self):
         if self.claimed.acquire(blocking=False):
+            running = self.running
             try:
                 self.value = self.function(self.item)
             except BaseException as error:
                 self.error = error
             finally:
                 self.function = self.item = None                         # what the caller needs no more
-                self.running.release()
+                self = None                                              # an error's traceback leads here
+                running.release()
 
     def wait(self):
         with self.running:
             pass
-
-    def result(self):
-        if self.error is not None:
-            try:
-                raise self.error
-            finally:
-                self.error = None                                        # its traceback leads back here
-        return self.value
 
 
 def _drop(tasks):

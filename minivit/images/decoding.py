@@ -97,11 +97,11 @@ def _open(file, name):
 def _decoded(picture, name):
     """The image with its pixels read, so that damage shows here, and turned upright as EXIF says."""
     try:
-        if isinstance(picture, ImageFile.ImageFile):
-            keep_within(picture, name)
-        picture.load()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")                 # under -W error a remark of Pillow's would pass for damage
+            if isinstance(picture, ImageFile.ImageFile):
+                keep_within(picture, name)
+            picture.load()
             upright = picture.getexif().get(ORIENTATION, 1) == 1
             return picture if upright else ImageOps.exif_transpose(picture)         # which copies, turned or not
     except ImageError:

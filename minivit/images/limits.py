@@ -16,7 +16,7 @@ MOST_BYTES = 200_000_000            # of a file: some decoders hold all of it
 # The kinds of image that are read. HEIF is read where a plug-in of Pillow's for it is installed and registered.
 MOST_PIXELS = {"JPEG": 50_000_000, "MPO": 50_000_000, "PNG": 50_000_000, "GIF": 50_000_000, "BMP": 50_000_000,
                "DIB": 50_000_000, "PPM": 50_000_000, "TGA": 50_000_000, "TIFF": 30_000_000, "WEBP": 16_000_000,
-               "AVIF": 16_000_000, "JPEG2000": 8_000_000, "HEIF": 16_000_000}
+               "AVIF": 16_000_000, "JPEG2000": 4_000_000, "HEIF": 16_000_000}
 MOST_IN_PYTHON = 1_000_000          # pixels, for the kinds that Pillow decodes byte by byte in Python
 MEMORY = 400_000_000                # bytes, for a JPEG's coefficients and pixels together
 MOST_SCANNED = 1_000_000_000        # pixels times scans: each scan of a progressive JPEG goes over the whole image

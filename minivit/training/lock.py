@@ -66,7 +66,10 @@ def _lock(file):
         file.seek(BEYOND)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     else:
-        import fcntl
+        try:
+            import fcntl
+        except ImportError:                 # as in a browser's Python, which is alone with its files
+            return
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

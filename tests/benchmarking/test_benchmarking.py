@@ -134,7 +134,7 @@ class Network(Right):
                                          ("dies", "its process ended with status 3"),
                                          ("dies_later", "MemoryError: no room")])
 def test_a_library_that_fails_or_differs_has_no_figures(tmp_path, monkeypatch, module, why):
-    (tmp_path / f"{module}.py").write_text(BROKEN[module])
+    (tmp_path / f"{module}.py").write_text(BROKEN[module], "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     results = turns.measure(SHORT, cases.weights_file(SHORT, tmp_path), [MINIVIT, Contender("it", module)], 1, 1)
     assert why in results["it"]["why"] and "seconds" not in results["it"]
@@ -180,7 +180,7 @@ def test_cores_are_of_different_processors_where_the_system_tells(monkeypatch, t
     """Logical processors 0 and 1 are threads of one core, as are 2 and 3."""
     for number, siblings in enumerate(["0-1", "0-1", "2-3", "2-3"]):
         (tmp_path / f"cpu{number}" / "topology").mkdir(parents=True)
-        (tmp_path / f"cpu{number}" / "topology" / "thread_siblings_list").write_text(f"{siblings}\n")
+        (tmp_path / f"cpu{number}" / "topology" / "thread_siblings_list").write_text(f"{siblings}\n", "utf-8")
     monkeypatch.setattr(machine, "cores", lambda: [0, 1, 2, 3])
     monkeypatch.setattr(machine, "PROCESSORS", tmp_path)
     assert machine.cores_apart() == [0, 2, 1, 3]

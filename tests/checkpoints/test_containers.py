@@ -107,6 +107,12 @@ def test_where_several_state_dicts_fit_key_says_which():
     assert set(teacher.origin.ignored) == {"student"}
 
 
+def test_a_key_into_a_file_without_dicts(tmp_path):
+    path = checkpoint_files.write("timm", checkpoint_files.timm(small_model()), tmp_path)
+    with pytest.raises(minivit.CheckpointError, match="holds no dicts, and so nothing under key='model': leave it out"):
+        minivit.load(path, num_heads=2, key="model")
+
+
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, {1: np.zeros(2)}, {"a": {"b": "c"}}, {"blocks.0.norm1.bias": 3}])
 def test_dicts_of_something_else(content):
     with pytest.raises(minivit.CheckpointError):

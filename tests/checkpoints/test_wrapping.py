@@ -66,7 +66,7 @@ def test_where_several_prefixes_fit_prefix_says_which(capsys):
     content = {"base_encoder." + name: array for name, array in tensors.items()}
     content |= {"momentum_encoder." + name: 2 * array for name, array in tensors.items()}
     content["predictor.0.weight"] = np.ones(3)
-    with pytest.raises(minivit.CheckpointError, match=r"prefixes 'base_encoder\.', 'momentum_encoder\.': say which with"):
+    with pytest.raises(minivit.CheckpointError, match=r"prefixes 'base_encoder\.', 'momentum_encoder\.': say"):
         minivit.load(content, num_heads=2)
     with pytest.raises(minivit.CheckpointError, match=r"under prefix='x\.'; it has one under 'base_encoder\.'"):
         minivit.load(content, num_heads=2, prefix="x.")

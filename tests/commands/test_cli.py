@@ -15,12 +15,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from platforms import needs_sigint
 from safetensors.numpy import load_file, save_file
 from toy_data import TINY, colours, write_folder
 
 import minivit
 from minivit import samples
-from minivit.commands import cli
+from minivit.commands import cli, letters
 
 CHILD = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -67,7 +68,7 @@ def test_predict_the_sample(minivit_says):
 
 
 def test_an_unreadable_image_is_told_and_the_others_predicted(minivit_says, tmp_path):
-    (tmp_path / "notes.png").write_text("not an image")
+    (tmp_path / "notes.png").write_text("not an image", "utf-8")
     status, out, err = minivit_says("predict", tmp_path / "notes.png", samples.CAT, tmp_path / "none.png")
     assert status == 2 and len(out.splitlines()) == 6
     assert [line.split(": ")[0] for line in err.splitlines()] == ["minivit", "minivit"]
@@ -87,10 +88,10 @@ def test_trace_prints_every_step(minivit_says, tmp_path):
         mean, std = map(float, line.split()[-2:])
         assert mean == pytest.approx(array.mean(), abs=6e-5) and std == pytest.approx(array.std(), abs=6e-5)
     assert f"wrote {len(steps)} arrays" in err
-    written = np.load(tmp_path / "steps.npz")
-    assert written.files == list(steps)
-    for name, array in steps.items():
-        np.testing.assert_array_equal(written[name], array)
+    with np.load(tmp_path / "steps.npz") as written:
+        assert written.files == list(steps)
+        for name, array in steps.items():
+            np.testing.assert_array_equal(written[name], array)
     assert [p.name for p in tmp_path.iterdir()] == ["steps.npz"]
 
 
@@ -139,7 +140,7 @@ def test_variants_at_another_size(minivit_says):
 def test_evaluate(minivit_says, toy, tmp_path):
     model, file, data = toy
     status, out, err = minivit_says("evaluate", data, "--split", "test", "--model", file, "--json", tmp_path / "r.json")
-    figures = json.loads((tmp_path / "r.json").read_text())
+    figures = json.loads((tmp_path / "r.json").read_text("utf-8"))
     images = sorted((data / "test").rglob("*.png"))
     truth = [image.parent.name for image in images]
     found = [minivit.forward(image, model).top(1)[0][0] for image in images]
@@ -161,7 +162,7 @@ def test_evaluate_numbers_classes_as_the_model_does(minivit_says, toy, tmp_path)
     accuracy = []
     for path in (file, tmp_path / "swapped.safetensors"):
         minivit_says("evaluate", data / "test", "--model", path, "--json", tmp_path / "r.json")
-        accuracy.append(json.loads((tmp_path / "r.json").read_text())["accuracy"])
+        accuracy.append(json.loads((tmp_path / "r.json").read_text("utf-8"))["accuracy"])
     assert sum(accuracy) == pytest.approx(1) and accuracy[0] != pytest.approx(0.5)
 
 
@@ -176,7 +177,7 @@ def test_train(minivit_says, toy, tmp_path):
     status, out, err = minivit_says("train", data, "--split", "test", "--out", tmp_path / "run", *TRAIN)
     assert status == 0 and out.strip() == str(tmp_path / "run" / "model.safetensors")
     assert "epoch 2/2" in err and "images/s" in err
-    with open(tmp_path / "run" / "log.csv", newline="") as file:
+    with open(tmp_path / "run" / "log.csv", encoding="utf-8", newline="") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
     model = minivit.load(tmp_path / "run" / "model.safetensors")
     assert model.labels == ["blue", "red"] and model.config == TINY
@@ -198,12 +199,13 @@ def test_train_options_reach_the_recipe(minivit_says, toy, tmp_path, monkeypatch
     assert seen["save_seconds"] == 7 and seen["preprocessing"].crop_fraction == 1
 
 
+@needs_sigint
 def test_ctrl_c_stops_a_training_run_and_it_goes_on(toy, tmp_path):
     write_folder(colours(80), tmp_path / "more")
     command = [sys.executable, "-m", "minivit", "train", tmp_path / "more", "--out", tmp_path / "run", *TRAIN[:-2],
                "--save-seconds", 0, "--epochs"]
     # A shell that runs the tests in the background has them, and so the child, ignore Ctrl-C.
-    process = subprocess.Popen([*map(str, command), "100000"], env=CHILD, stdout=subprocess.PIPE, text=True,
+    process = subprocess.Popen([*map(str, command), "100000"], env=CHILD, stdout=subprocess.PIPE, encoding="utf-8",
                                stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     while not (tmp_path / "run" / "log.csv").exists() and process.poll() is None:
         time.sleep(0.02)
@@ -218,11 +220,11 @@ def test_few_images_hold_out_a_tenth(minivit_says, toy, tmp_path, monkeypatch):
     from minivit.training import loop
     seen = []
     monkeypatch.setattr(loop, "train", lambda data, config, recipe, folder, **rest: seen.append(recipe.held_out))
-    plain = [a for a in TRAIN if a not in ("--held-out", 2)]
-    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain[:-2])
-    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain[:-2], "--held-out", 5)
+    plain = TRAIN[:TRAIN.index("--held-out")]
+    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain)
+    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain, "--held-out", 5)
     monkeypatch.setattr("minivit.training.data.read_labelled_images", lambda *_: range(30_000))
-    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain[:-2])
+    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain)
     assert seen == [1, 5, 1000]
 
 
@@ -251,7 +253,7 @@ def test_the_test_part_of_a_zip_and_of_other_folders(tmp_path):
 # Inputs and outputs.
 
 def test_a_folder_of_images_and_a_folder_of_a_run(minivit_says, toy, tmp_path):
-    model, file, data = toy
+    _, file, data = toy
     (tmp_path / "run").mkdir()
     file.rename(tmp_path / "run" / "model.safetensors")
     images = sorted((data / "test" / "red").iterdir())
@@ -260,8 +262,9 @@ def test_a_folder_of_images_and_a_folder_of_a_run(minivit_says, toy, tmp_path):
     assert minivit_says("predict", data / "test" / "red", "--json", "--model", tmp_path / "run")[0] == 0
 
 
-@pytest.mark.parametrize("command", [["predict", "-", "--top", "1"], ["trace", "-"],
-                                     ["explain", "-", "-o", "out.png"], ["compare", "cifar10", "cifar10", "--image", "-"]])
+@pytest.mark.parametrize("command", [
+    ["predict", "-", "--top", "1"], ["trace", "-"], ["explain", "-", "-o", "out.png"],
+    ["compare", "cifar10", "cifar10", "--image", "-"]])
 def test_an_image_from_standard_input(minivit_says, monkeypatch, tmp_path, command):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(samples.CAT.read_bytes())))
@@ -274,7 +277,7 @@ def test_an_image_from_standard_input(minivit_says, monkeypatch, tmp_path, comma
 
 def test_predict_as_json(minivit_says, tmp_path):
     (tmp_path / "notes.png").write_text("not an image")
-    status, out, err = minivit_says("predict", "--json", samples.CAT, tmp_path / "notes.png", "--top", 2)
+    status, out, _ = minivit_says("predict", "--json", samples.CAT, tmp_path / "notes.png", "--top", 2)
     told = json.loads(out)
     assert status == 2 and told["model"] == "cifar10" and "notes.png" in told["images"][1]["error"]
     assert [(top["label"], top["probability"]) for top in told["images"][0]["top"]] == \
@@ -350,7 +353,7 @@ def test_names_in_messages_that_are_no_options():
     options = argparse.Namespace(batch_size=1, epochs=2, heads=3)
     same = ["no such file: batch_size.png", "'batch_size' is a class", "5 epochs is too much", "a/num_heads"]
     assert [cli.as_typed(message, options) for message in same] == same
-    assert cli.as_typed("give num_heads=…, or a smaller batch_size", options) == "give --heads …, or a smaller --batch-size"
+    assert cli.as_typed("give num_heads=…, or less batch_size", options) == "give --heads …, or less --batch-size"
 
 
 # Mistakes: one line on stderr, exit status 2, and no traceback.
@@ -441,13 +444,39 @@ def test_head_closes_the_pipe_without_complaint(command):
     process = subprocess.Popen([sys.executable, "-m", "minivit", *command], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     process.stdout.close()
-    assert process.stderr.read() == b"" and process.wait() == 0
+    with process.stderr:
+        assert process.stderr.read() == b"" and process.wait() == 0
 
 
-def test_a_terminal_without_the_letters():
-    done = subprocess.run([sys.executable, "-m", "minivit", "trace"], capture_output=True,
-                          env={**os.environ, "PYTHONIOENCODING": "ascii"})
-    assert done.returncode == 0 and b"qk? / ?d (eq. 6)" in done.stdout and done.stderr == b""
+COMMANDS = [["trace"], ["trace", "--help"], ["variants"], ["evaluate", "--help"], ["train", "--help"]]
+
+
+@pytest.mark.parametrize("encoding, said", [
+    ("ascii", ["q k^T / sqrt(d) (eq. 6)", "x_pE + bias", "each a row of P^2C numbers", "[A_1v_1 ... A_H v_H] U"]),
+    ("cp1252", ["q k^T / sqrt(d) (eq. 6)", "x_pE + bias", "each a row of P²C numbers", "[A_1v_1 … A_H v_H] U"]),
+    ("utf-8", ["q kᵀ / √d (eq. 6)", "xₚE + bias", "each a row of P²C numbers", "[A₁v₁ … A_H v_H] U"]),
+])
+def test_a_terminal_without_the_letters_gets_others(encoding, said):
+    outputs = []
+    for command in COMMANDS:
+        done = subprocess.run([sys.executable, "-m", "minivit", *command], capture_output=True,
+                              env={**os.environ, "PYTHONIOENCODING": encoding})
+        assert done.returncode == 0 and done.stderr == b""
+        outputs.append(done.stdout.decode(encoding))
+        assert "?" not in outputs[-1]
+    lines = outputs[0].splitlines()
+    assert all(any(phrase in line for line in lines) for phrase in said)
+    assert len({len(line) for line in lines[3:]}) == 1                  # columns stay where they are
+
+
+@pytest.mark.parametrize("text, ascii", [
+    ("softmax(q kᵀ / √d) v", b"softmax(q k^T / sqrt(d)) v"), ("√(a + b)", b"sqrt(a + b)"), ("√2 σ", b"sqrt(2) sigma"),
+    ("‖a − b‖ ≤ 10⁻¹²", b"||a - b|| <= 10^-12"), ("∂L/∂W₁ · x̂", b"dL/dW_1 * x^"), ("Ångström é", b"Angstrom e"),
+    ("“quoted” – 4 × 4 …", b'"quoted" - 4 x 4 ...'), ("猫.jpg", rb"\u732b.jpg"), ("Σ √", b"Sigma sqrt"),
+])
+def test_letters_that_a_terminal_lacks(text, ascii):
+    assert text.encode("ascii", letters.ERRORS) == ascii
+    assert text.encode("utf-8", letters.ERRORS) == text.encode()
 
 
 def test_commands_load_nothing_they_do_not_need():
@@ -456,7 +485,7 @@ def test_commands_load_nothing_they_do_not_need():
               "print([name for name in ('numpy', 'matplotlib', 'scipy', 'torch', 'minivit.training.loop') "
               "if name in sys.modules])")
     for arguments, expected in ((["--help"], "[]"), (["variants"], "[]"), (["predict", "--sample"], "['numpy']")):
-        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, encoding="utf-8")
         assert done.stdout.splitlines()[-1] == expected, done.stderr
 
 

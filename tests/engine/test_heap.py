@@ -53,7 +53,7 @@ thread.join()
 
 def printed(code, **variables):
     result = subprocess.run([sys.executable, "-c", code], env={**free_environment(), **variables},
-                            capture_output=True, text=True)
+                            capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 

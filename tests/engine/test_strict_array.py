@@ -60,9 +60,13 @@ def test_host_arrays_among_the_operands(x, code):
         evaluate(code, x)
 
 
+# NumPy has these two from 2.1 on; before, it refuses them itself.
+NEWER = ["np.unstack(x)", "np.clip(x, min=0)"] if hasattr(np, "unstack") else []
+
+
 @pytest.mark.parametrize("code", [
-    "np.vecdot(x, x)", "np.unstack(x)", "np.sum(x, where=x > 0)", "x.max(initial=0)", "np.exp(x, where=x > 0)",
-    "np.clip(x, min=0)", "np.add.reduce(x)", "np.add.at(x, 0, 1)", "x.mean(axis=0, where=x > 0)",
+    *NEWER, "np.vecdot(x, x)", "np.sum(x, where=x > 0)", "x.max(initial=0)", "np.exp(x, where=x > 0)",
+    "np.add.reduce(x)", "np.add.at(x, 0, 1)", "x.mean(axis=0, where=x > 0)",
     "np.mean(x, 0, None, None, False, where=0)", "np.take_along_axis(x, x, axis=0, mode='clip')",
     "np.eye(3, like=x)", "np.ones(3, like=x)",
 ])

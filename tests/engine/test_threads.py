@@ -1,6 +1,5 @@
 """Threads: what is shared is whole, in order, and never nested; BLAS has its own number of threads back afterwards."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -10,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from peaked import peaked_model
+from platforms import needs_fork
 
 import minivit
 from minivit.engine import blas_threads, threads, tiles
@@ -144,7 +144,7 @@ def test_an_error_goes_up_once_all_threads_have_ended(two_threads, failing):
     assert len(threads.spread(lambda part: part, 4, np.empty(4))) == 1            # and nothing stays shared
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@needs_fork
 def test_a_forked_child_has_threads_of_its_own():
     """multiprocessing forks by default on Linux before Python 3.14; a pool made before is dead in the child."""
     code = """if True:
@@ -157,7 +157,8 @@ def test_a_forked_child_has_threads_of_its_own():
         with multiprocessing.get_context("fork").Pool(1) as pool:
             print(pool.apply_async(run).get(timeout=30))
     """
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, encoding="utf-8",
+                          timeout=60)
     assert done.stdout.strip() == "[1, 2, 3]", done.stderr
 
 

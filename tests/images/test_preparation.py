@@ -65,9 +65,11 @@ def test_modes_become_rgb_as_pillow_makes_them(mode):
 def test_files_become_rgb_as_pillow_makes_them(tmp_path, ending, mode):
     path = tmp_path / f"photo.{ending}"
     Image.fromarray(PHOTO).convert(mode).save(path)
-    expected = np.asarray(Image.open(path).convert("RGB"))
-    for source in (path, str(path), Image.open(path)):
-        np.testing.assert_array_equal(np.asarray(rgb(source)), expected)
+    with Image.open(path) as picture:
+        expected = np.asarray(picture.convert("RGB"))
+    with Image.open(path) as opened:
+        for source in (path, str(path), opened):
+            np.testing.assert_array_equal(np.asarray(rgb(source)), expected)
 
 
 def test_a_transparent_palette_loses_its_transparency_without_a_warning(tmp_path):

@@ -76,3 +76,20 @@ def test_libraries_that_read_onnx(weights, module, package):
     network = importlib.import_module(f"benchmarks.{module}").Network(weights, SMALL, 2, threads=1)
     mine = numpy_network.Network(weights, SMALL, 2, threads=1).forward(x, labels)
     assert relative(network.forward(*network.arranged(x, labels)), mine) < 1e-5
+
+
+def test_what_minivit_bench_times_is_the_same_network():
+    from minivit.commands import bench
+    model = minivit.init(SMALL, seed=1)
+    for array in (model.params["head"]["weight"], model.params["blocks"][0]["attn"]["qkv"]["weight"]):
+        array += np.random.default_rng(0).standard_normal(array.shape, np.float32) / 10
+    x, labels = batch()
+    network = bench.timm_network(model, 1)
+    assert network.library.startswith("timm") and relative(model(x), network.logits(x)) < 1e-5
+    network.train(*network.arranged(x, labels))
+    _, grads = model.loss_and_gradients(x, labels)
+    theirs = dict(network.module.named_parameters())
+    for name, gradient in minivit.state_dict(model, grads).items():
+        assert relative(gradient, theirs[name].grad.numpy()) < 1e-4 or "qkv.bias" in name, name
+    found = bench.measured(SMALL, 2, True, 1, 2)
+    assert found["error"] < 1e-5 and len(found["timm"]) == len(found["minivit"]) == 2

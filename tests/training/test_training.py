@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from platforms import needs_sigkill
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from toy_data import SHORT, TINY, colours, write_folder
@@ -193,7 +194,7 @@ def weights(folder):
 
 def log(folder):
     """The log's rows but for the speed, which no run repeats."""
-    with open(folder / "log.csv", newline="") as file:
+    with open(folder / "log.csv", encoding="utf-8", newline="") as file:
         return [{k: v for k, v in row.items() if k != "images_per_second"} for row in csv.DictReader(file)]
 
 
@@ -259,7 +260,7 @@ def test_the_speed_is_that_of_training_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "evaluate", lambda *args: (now.__setitem__(0, now[0] + 500), look(*args))[1])
     run(tmp_path, replace(SHORT, rand_augment=1), stop_after=6)
     run(tmp_path, replace(SHORT, rand_augment=1))
-    with open(tmp_path / "log.csv", newline="") as file:
+    with open(tmp_path / "log.csv", encoding="utf-8", newline="") as file:
         assert [float(row["images_per_second"]) for row in csv.DictReader(file)] == [8.0] * 3
 
 
@@ -290,6 +291,7 @@ def test_a_finished_run_is_left_as_it_is(tmp_path):
     assert weights(tmp_path) == before and len(log(tmp_path)) == 3
 
 
+@needs_sigkill
 def test_killed_at_any_moment(tmp_path):
     """A real process, killed again and again: each time the state is whole, and nothing before its step is lost."""
     write_folder(colours(), tmp_path / "data")
@@ -355,7 +357,7 @@ def test_evaluate_and_confusion():
 def test_the_hashes_are_of_the_images_used(tmp_path):
     data = colours()
     run(tmp_path, stop_after=1)
-    lines = (tmp_path / record.HASHES).read_text().splitlines()
+    lines = (tmp_path / record.HASHES).read_text("utf-8").splitlines()
     assert lines == [f"{hashlib.sha256(bytes(image.ravel().tolist())).hexdigest()}  {name}"
                      for image, name in zip(data.images, data.names)]
 
@@ -383,11 +385,13 @@ def test_an_error_in_drawing_costs_no_epoch(tmp_path, monkeypatch):
 def test_a_clock_that_stands_still(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.time, "perf_counter", lambda: 7.0)
     run(tmp_path, stop_after=5)
-    with open(tmp_path / "log.csv", newline="") as file:
+    with open(tmp_path / "log.csv", encoding="utf-8", newline="") as file:
         assert [float(row["images_per_second"]) for row in csv.DictReader(file)] == [0.0]
 
 
-def test_progress_shows_loss_accuracy_and_speed(tmp_path, capsys):
+def test_progress_shows_loss_accuracy_and_speed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")                    # tqdm cuts its line to the terminal's width
+    monkeypatch.setenv("LINES", "40")
     run(tmp_path, progress=True)
     told = capsys.readouterr()
     assert told.out == ""

@@ -1,0 +1,160 @@
+// The page: loads the model, keeps what the reader chose, asks the worker, and draws.
+import { controls } from "./controls.js";
+import { percent } from "./dom.js";
+import { answer } from "./view_answer.js";
+import { attention } from "./view_attention.js";
+import { backward_pass } from "./view_backward.js";
+import { costs } from "./view_costs.js";
+import { distance } from "./view_distance.js";
+import { embedding } from "./view_embedding.js";
+import { head_view } from "./view_head.js";
+import { mlp_view } from "./view_mlp.js";
+import { network } from "./view_network.js";
+import { patches } from "./view_patches.js";
+import { picture } from "./view_picture.js";
+import { positions } from "./view_positions.js";
+import { rollout_view } from "./view_rollout.js";
+import { lens, stream } from "./view_stream.js";
+import { trace_table } from "./view_trace.js";
+import { picture_sources } from "./sources.js";
+import { edited, initial_state, is_touched, read_address, untouched, write_address } from "./state.js";
+import { tour } from "./tour.js";
+import { sizes } from "./vit.js";
+import { read_model } from "./weights.js";
+
+const $ = (id) => document.getElementById(id);
+
+const STORY = [network, patches, embedding, positions, attention, distance, mlp_view, stream, lens, head_view, rollout_view,
+  backward_pass, costs, trace_table];
+
+async function start() {
+  const response = await fetch("model.safetensors");
+  if (!response.ok) throw new Error(`the weights could not be loaded (${response.status})`);
+  const weights = await response.arrayBuffer(), model = read_model(weights), size = sizes(model.config);
+  const { mean, std } = model.preprocessing;
+  const app = {
+    model, size, state: initial_state(size), base: null, pixels: null, trace: null, gradient: null, baseline: null,
+    milliseconds: {}, labels: model.labels ?? Array.from({ length: size.K }, (_, k) => `class ${k}`),
+    black: mean.map((m, c) => -m / std[c]), token_name, token_short, select, change, reset, use_picture, fail,
+  };
+  const worker = new Worker("worker.js", { type: "module" });
+  worker.postMessage({ weights: weights.slice(0) });
+  let asked = 0, waiting = null, changedAt = 0;
+
+  function token_name(t) { return t < size.first ? "[CLS]" : `patch ${t - size.first}`; }
+  function token_short(t) { return t < size.first ? "CLS" : String(t - size.first); }
+
+  /** Look elsewhere: {token, layer, head, view, …}. Nothing is computed anew, but for another class's gradient. */
+  function select(what) {
+    if (["token", "layer", "head"].some((name) => name in what) && app.state.view === "picture") app.state.view = "attention";
+    Object.assign(app.state, what);
+    write_address(app.state, model, size);
+    if ("label" in what) ask();
+    draw();
+  }
+
+  /** Change the picture or the network, and compute. */
+  function change(what = {}) {
+    Object.assign(app.state, what);
+    ask();
+  }
+
+  function reset() { change(untouched()); }
+
+  function use_picture(name, base) {
+    Object.assign(app, { base, baseline: null });
+    Object.assign(app.state, untouched(), { picture: name });
+    write_address(app.state, model, size);
+    fail(null);
+    ask();
+  }
+
+  function fail(message) { $("error").hidden = !message; $("error").textContent = message ?? ""; }
+
+  function ask() {
+    if (!app.base) return;
+    changedAt = performance.now();
+    const { state } = app;
+    app.pixels = edited(app.base, state, size, app.black);
+    app.touched = is_touched(state);
+    document.documentElement.dataset.busy = "yes";
+    waiting = { id: ++asked, pixels: app.pixels, label: state.label, changes: {
+      positions: state.positions, temperature: state.temperature, headsOff: [...state.headsOff], layersOff: [...state.layersOff] } };
+    send();
+  }
+
+  let running = false;
+  function send() {
+    if (running || !waiting) return;
+    running = true;
+    worker.postMessage(waiting);
+    waiting = null;
+  }
+
+  worker.onerror = (event) => fail(`the network could not be computed: ${event.message}`);
+  worker.onmessage = ({ data }) => {
+    if (data.trace) {
+      Object.assign(app, { trace: data.trace });
+      app.milliseconds.forward = data.milliseconds;
+      if (!app.touched) app.baseline = data.trace;
+    } else {
+      app.gradient = data.gradient;
+      app.milliseconds.backward = data.milliseconds;
+      running = false;
+      send();
+    }
+    if (waiting) return;                                   // a newer question is on its way: draw its answer instead
+    draw(data.gradient ? of_gradient : views);
+    if (data.gradient && data.id === asked) {
+      app.milliseconds.change = performance.now() - changedAt;
+      document.documentElement.dataset.busy = "no";
+      announce();
+    }
+  };
+
+  function chip() {
+    const p = app.trace.probabilities.data, best = p.indexOf(Math.max(...p));
+    $("chip").replaceChildren(app.labels[best], " ", Object.assign(document.createElement("b"), { textContent: percent(p[best], 0) }));
+  }
+
+  function announce() {
+    const p = app.trace.probabilities.data, best = p.indexOf(Math.max(...p)), before = app.baseline?.probabilities.data;
+    $("status").textContent = `${app.labels[best]} ${percent(p[best], 0)}` +
+      (app.touched && before ? `; untouched, it was ${percent(before[best], 0)}` : "");
+  }
+
+  const story = $("story");
+  const views = [picture(app, $("picture")), answer(app, $("answer")), controls(app, $("controls")),
+    ...STORY.map((view) => { const { node, draw: paint } = view(app); story.append(node); return paint; })];
+  const of_gradient = [views[0], views[1], views[3 + STORY.indexOf(backward_pass)]];
+  const sources = picture_sources(app);
+  $("left").append(sources.node);
+  const guide = tour(app, $("tour"));
+  const draw = (which = views) => { if (app.trace) { chip(); for (const view of which) view(); guide.draw(); } };
+
+  $("open-tour").addEventListener("click", () => guide.open(app.state.section ?? 0));
+  $("theme").addEventListener("click", () => {
+    const dark = (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+    document.documentElement.dataset.theme = dark ? "light" : "dark";
+    draw();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
+  addEventListener("hashchange", async () => {
+    const name = read_address(app.state, model, size);
+    if (name && name !== app.state.picture) await sources.open(name);
+    else ask();
+    draw();
+    if (app.state.section !== null) guide.open(app.state.section, { keep: true });
+  });
+  $("chip").addEventListener("click", (event) => { event.preventDefault(); $("answer").scrollIntoView({ block: "center", behavior: "smooth" }); });
+  document.querySelector("[data-skip]").addEventListener("click", (event) => { event.preventDefault(); story.focus(); });
+  globalThis.explorer = app;                               // for the reader's console
+  await sources.open(read_address(app.state, model, size));
+  if (app.state.section !== null) guide.open(app.state.section, { keep: true });
+}
+
+start().catch((error) => {
+  $("error").hidden = false;
+  $("error").textContent = location.protocol === "file:" ? "A browser runs no modules from a file: open this page with “minivit explore”, or from a web server."
+    : `The explorer could not start: ${error.message}`;
+});

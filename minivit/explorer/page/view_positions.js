@@ -1,0 +1,40 @@
+// Positions: how alike the position embedding of the chosen patch is to all others, a cosine each.
+import { card, clear, el } from "./dom.js";
+import { grid_canvas, paint } from "./draw.js";
+import { position_table } from "./vit.js";
+
+export function positions(app) {
+  const { size, state, model } = app, { N, D, T, first, columns, rows } = size, table = position_table(model.params, model.config);
+  const { node, body } = card("positions", "Where each patch came from", "Attention treats its tokens as a set. A learned vector for each place, added to the token, tells them apart; that places next to each other have similar vectors was learned, not built in.", "position_embedding.py");
+  const tile = grid_canvas("", { class: "tile" }), caption = el("figcaption", { class: "note" });
+  const sheet = grid_canvas("Similarity of every place with every other: a tile a place", { class: "tile" });
+  const say = el("p", { class: "worked" });
+  clear(body, el("div", { class: "split even" }, el("figure", {}, tile, caption),
+    el("figure", {}, sheet, el("figcaption", { class: "note" }, `All ${N} places, a tile each (ViT paper, figure 7).`))), say);
+  const cosines = table && unit_products(table.subarray((T - N) * D), N, D);
+
+  return { node, draw() {
+    if (!table) return clear(body, el("p", {}, "This model has no positions."));
+    const of_cls = state.token < first, n = Math.max(0, state.token - first), row = cosines.subarray(n * N, (n + 1) * N);
+    paint(tile, row, columns, { signed: true, max: 1 });
+    tile.setAttribute("aria-label", `Cosine similarity of place ${n} with all places`);
+    caption.textContent = (of_cls ? "[CLS] has no place in the picture; place 0 is shown. " : "") + `Cosine of place ${n} with each place: orange is alike, blue is opposite.`;
+    const all = new Float32Array(N * N);
+    for (let a = 0; a < N; a++) for (let b = 0; b < N; b++)
+      all[(Math.floor(a / columns) * rows + Math.floor(b / columns)) * N + (a % columns) * columns + b % columns] = cosines[a * N + b];
+    paint(sheet, all, N, { signed: true, max: 1 });
+    say.textContent = state.positions ? (state.order ? "The patches are shuffled while the positions stay: the network reads a scrambled picture. Now switch the positions off."
+      : "Try: shuffle the patches, then switch the positions off and shuffle again.")
+      : "Positions are off: shuffle the patches as you like, the answer stays the same, to rounding.";
+  } };
+}
+
+function unit_products(table, N, D) {
+  const out = new Float32Array(N * N), norms = Array.from({ length: N }, (_, n) => Math.hypot(...table.subarray(n * D, (n + 1) * D)));
+  for (let a = 0; a < N; a++) for (let b = 0; b < N; b++) {
+    let sum = 0;
+    for (let j = 0; j < D; j++) sum += table[a * D + j] * table[b * D + j];
+    out[a * N + b] = sum / (norms[a] * norms[b]);
+  }
+  return out;
+}

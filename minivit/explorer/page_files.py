@@ -1,0 +1,27 @@
+"""Everything the explorer's page consists of, {path below its address: bytes}: for the server, or for a static host."""
+
+from pathlib import Path
+
+from ..checkpoints.atomic import replacing
+from ..samples import CAT
+from .weights import encode
+
+PAGE = Path(__file__).parent / "page"
+PICTURES = ("cat.jpg", "cifar10_test.png")
+
+
+def page_files(model, encoding=None):
+    """The page, the packaged pictures, and a model's weights. encoding: of the weights, see `weights.encode`."""
+    files = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.is_file()}
+    files |= {f"pictures/{name}": (CAT.parent / name).read_bytes() for name in PICTURES}
+    files["model.safetensors"] = encode(model, encoding)
+    return files
+
+
+def write_page(folder, model):
+    """Write the page into a folder, made where it is missing, from where any web server can hand it out."""
+    for path, data in page_files(model).items():
+        target = Path(folder) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as temporary:
+            Path(temporary).write_bytes(data)
