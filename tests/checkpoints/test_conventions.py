@@ -4,6 +4,7 @@ Expected pixels are Pillow's, resized and cut here; expected positions SciPy's, 
 """
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from PIL import Image
 from scipy import ndimage
 
 import minivit
+from minivit.checkpoints import torchvision
 from minivit.config import as_config
+from minivit.images.preparation import prepare
 
 HALF, IMAGENET = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}                       # Pillow's own numbers
@@ -63,11 +66,11 @@ def test_pixels_where_the_file_says_nothing(tmp_path, format_name, side, covered
     np.testing.assert_allclose(model.prepare(PHOTO)[0], expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("width, patch_size, covered", [(1024, 16, 242), (1024, 32, 256), (64, 16, 256)])
-def test_torchvisions_large_model_covers_242_pixels(tmp_path, width, patch_size, covered):
-    model = loaded("torchvision", tmp_path, width=width, num_layers=1, patch_size=patch_size, image_size=224)
+@pytest.mark.parametrize("variant, covered", [("L/16", 242), ("L/32", 256), ("B/16", 256), ("B/32", 256)])
+def test_torchvisions_large_model_covers_242_pixels(variant, covered):
+    recipe = torchvision.preprocessing(SimpleNamespace(assumed=[]), minivit.VARIANTS[variant])
     expected = pixels((224, 224), covered, "bilinear", IMAGENET)
-    np.testing.assert_allclose(model.prepare(PHOTO)[0], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(prepare(PHOTO, (224, 224), recipe)[0], expected, rtol=0, atol=1e-5)
 
 
 ODD = ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
