@@ -9,6 +9,7 @@ BENCH := .venv-bench/bin
 WASM := .venv-wasm/bin
 LITE := .venv-lite/bin
 EXPLORER := .venv-explorer/bin
+THREADS := tests/engine/test_threads.py tests/engine/test_blas_threads.py
 
 # The oldest and the newest versions that are tested: Pythons by these names on the PATH, or pyenv's.
 OLDEST_PYTHON ?= $(call python_of,3.10)
@@ -16,7 +17,7 @@ NEWEST_PYTHON ?= $(call python_of,3.15 3.14 3.13 3.12)
 python_of = $(shell for v in $(1); do for p in python$$v "$$(pyenv prefix $$v 2>/dev/null)/bin/python"; do \
     "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
 
-.PHONY: help demo test test-code oldest newest types test-notebooks notebooks run-notebooks faults lint parity \
+.PHONY: help demo test test-code oldest newest types test-notebooks notebooks run-notebooks threads faults lint parity \
     parity-env kernels kernels-env explorer explorer-test explorer-env big bench gpu wasm wasm-env wasm-notebooks \
     lite clean
 
@@ -51,7 +52,14 @@ test-notebooks: .venv/.test  ## every notebook run again, its outputs compared w
 lint: .venv/.test  ## ruff
 	$(BIN)/ruff check .
 
-faults: .venv/.test  ## plant one fault after another in a copy of the source: the checks must reject each
+threads: .venv/.test  ## the tests of threads with the newest threadpoolctl and with older ones, the oldest first
+	for version in 3.5.0 3.6.0 3.7.0; do \
+	    $(BIN)/python -m pip install -q --no-deps --target .venv/threadpoolctl-$$version threadpoolctl==$$version && \
+	    PYTHONPATH=.venv/threadpoolctl-$$version $(BIN)/python -m pytest -q $(THREADS) || exit 1; \
+	done
+	$(BIN)/python -m pytest -q $(THREADS)
+
+faults: .venv/.test  ## plant one fault after another in a copy of the source: the tests must reject each, ten minutes
 	$(BIN)/python -m tests.faults
 
 notebooks: .venv/.test  ## open the notebooks in JupyterLab

@@ -5,8 +5,16 @@ Sources: ViT paper (arXiv 2010.11929) table 1 for B, L, H; DeiT (2012.12877) tab
 """
 
 import difflib
-import math
 from dataclasses import dataclass, replace
+
+from .ranges import real, shown, whole
+
+# Far beyond any Vision Transformer there is: more is a mistake, or an attempt to fill memory.
+LARGEST = {"patch_size": 4_096, "width": 65_536, "num_layers": 1_000, "mlp_width": 1_048_576, "num_heads": 65_536,
+           "num_classes": 10_000_000}
+LARGEST_SIDE = 4_096                # pixels
+MOST_PATCHES = 65_536
+EPS = (1e-20, 1.0)                  # with less, the root of float32 zeros plus eps could not be divided by
 
 
 @dataclass(frozen=True)
@@ -31,31 +39,31 @@ class ViTConfig:
     layer_norm_eps: float = 1e-6
 
     def __post_init__(self):
-        counts = ("patch_size", "width", "num_layers", "mlp_width", "num_heads")
-        for name in counts:
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} is a whole number from 1 on, found {value!r}")
-        if not isinstance(self.num_classes, int) or isinstance(self.num_classes, bool) or self.num_classes < 0:
-            raise ValueError(f"num_classes is a whole number, 0 for no head, found {self.num_classes!r}")
+        for name, most in LARGEST.items():
+            whole(name, getattr(self, name), 0 if name == "num_classes" else 1, most)
+        if not isinstance(self.class_token, bool):
+            raise ValueError(f"class_token is True or False, found {shown(self.class_token)}")
         for name, choices in (("pool", ("cls", "mean")), ("position", ("learned", "sincos2d", "none")),
                               ("gelu", ("erf", "tanh"))):
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is one of {', '.join(choices)}, found {getattr(self, name)!r}")
+                raise ValueError(f"{name} is one of {', '.join(choices)}, found {shown(getattr(self, name))}")
         if self.width % self.num_heads:
             raise ValueError(f"num_heads must divide the width: {self.width} channels do not split "
                              f"into {self.num_heads} heads")
-        if not 0 < self.layer_norm_eps < math.inf:
-            raise ValueError(f"layer_norm_eps is a small positive number, found {self.layer_norm_eps!r}")
+        object.__setattr__(self, "layer_norm_eps", real("layer_norm_eps", self.layer_norm_eps, *EPS))
         if self.pool == "cls" and not self.class_token:
             raise ValueError('pool "cls" reads the [CLS] token: set class_token=True, or pool="mean"')
         size = self.image_size
         sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-        if len(sides) != 2 or not all(isinstance(s, int) and not isinstance(s, bool) and s > 0 for s in sides):
-            raise ValueError(f"image_size is a number of pixels or (height, width), found {size!r}")
+        if len(sides) != 2 or not all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in sides):
+            raise ValueError("image_size is a number of pixels or (height, width), each a whole number from 1 to "
+                             f"{LARGEST_SIDE:,}, found {shown(size)}")
         if sides[0] % self.patch_size or sides[1] % self.patch_size:
             raise ValueError(f"image_size {sides[0]} x {sides[1]} cannot be cut into patches of {self.patch_size} x "
                              f"{self.patch_size}: choose sides that {self.patch_size} divides")
+        if sides[0] // self.patch_size * (sides[1] // self.patch_size) > MOST_PATCHES:
+            raise ValueError(f"image_size {sides[0]} x {sides[1]} makes more than {MOST_PATCHES:,} patches of "
+                             f"{self.patch_size} x {self.patch_size}: choose a smaller one")
         object.__setattr__(self, "image_size", sides[0] if sides[0] == sides[1] else sides)
 
     @property
@@ -138,7 +146,18 @@ def parameter_count(config: ViTConfig | str) -> int:
     return patch + cls + positions + config.num_layers * (attention + mlp + norms) + 2 * D + head
 
 
-def macs(config: ViTConfig) -> int:
+def trace_count(config: ViTConfig) -> int:
+    """How many numbers the trace of one image holds, all steps together (T: patches and [CLS]; one norm is pooled)."""
+    D, H, M, K = config.width, config.num_heads, config.mlp_width, config.num_classes
+    N, T = config.num_patches, config.num_tokens
+    height, width = config.height_width
+    start = height * width * 3 + N * config.patch_size ** 2 * 3 + N * D + 2 * T * D
+    layer = 9 * T * D + 2 * H * T * T + T * M
+    end = (T if config.pool == "cls" else 1) * D + D + 2 * K
+    return start + config.num_layers * layer + end
+
+
+def macs(config: ViTConfig | str) -> int:
     """Multiply-adds of the matrix products in one forward pass of one image (1 MAC = 2 FLOP).
 
     patches: N P²C D;  a layer: T (4D² + 2DM) for its linear maps and 2T²D for q kᵀ and A v;  head: D K.

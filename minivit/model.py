@@ -10,6 +10,7 @@ from . import loss, vit
 from .config import ViTConfig, parameter_count, variant_name
 from .engine import threads
 from .engine.devices import check_same_device, device_of, enough_memory, to_device
+from .errors import plain
 from .explain import screens
 from .images.preparation import Preprocessing, prepare
 from .trees import tree_map
@@ -150,7 +151,7 @@ class VisionTransformer:
     def __repr__(self) -> str:
         c = self.config
         size = " x ".join(str(side) for side in c.height_width)
-        name = self.name or variant_name(c) or f"D {c.width}, L {c.num_layers}"
+        name = plain(self.name or variant_name(c) or f"D {c.width}, L {c.num_layers}")
         return (f"VisionTransformer({name}: {parameter_count(c):,} parameters, images of {size} pixels, "
                 f"{c.num_classes} classes, {self.dtype} on {self.device})")
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import attention, cls_token, gelu, layer_norm, linear, patch_embedding, position_embedding, softmax
+from .config import trace_count
+from .engine import memory
 from .explain import screens
 from .head import norm_name
 from .vit import only
@@ -73,7 +75,8 @@ class Trace(dict[str, np.ndarray]):
 
 
 def trace(model, x):
-    """The Trace, {name: array} in the network's order, of prepared images x (B, H, W, 3)."""
+    """The Trace, {name: array} in the network's order, of prepared images x (B, H, W, 3). Raises MemoryError."""
+    memory.check_fits(trace_count(model.config) * len(x) * x.dtype.itemsize, f"the trace of {len(x)} image(s)")
     return Trace(steps(model, x))
 
 

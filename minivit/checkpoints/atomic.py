@@ -1,11 +1,15 @@
 """Files that appear whole: written beside their final place, flushed to disk, then moved there in one step."""
 
+import errno
 import os
 import secrets
 import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+
+# The disk is full, the user's share of it is used up, or the file is larger than this process may write.
+NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
 
 @contextmanager
@@ -29,8 +33,11 @@ def replacing(path):
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        full = _no_room(error)
+        if full:
+            raise _told(full, f"cannot write {path}: {full.strerror}; make room and begin again") from None
         raise
 
 
@@ -56,5 +63,19 @@ def _begin(path):
     try:
         open(temporary, "xb").close()
     except OSError as error:
-        raise type(error)(f"cannot write {given}: {error.strerror}") from None
+        raise _told(error, f"cannot write {given}: {error.strerror}") from None
     return path, temporary
+
+
+def _no_room(error):
+    """The OSError of NO_ROOM behind an error, or None: on a full disk libraries raise errors of their own beside it."""
+    while error is not None and getattr(error, "errno", None) not in NO_ROOM:
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _told(error, message):
+    """An error of the same class and number that says no more than the message."""
+    told = type(error)(message)
+    told.errno = error.errno
+    return told

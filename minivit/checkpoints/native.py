@@ -14,6 +14,7 @@ from ..model import VisionTransformer
 from . import safetensors_file
 from .timm import (  # noqa: F401 - a format's interface, which is timm's but for the settings
     BEFORE_HEAD,
+    HEAD,
     IGNORED,
     RESAMPLE,
     file_shape,
@@ -57,20 +58,40 @@ def describe(model):
             "labels": model.labels, "name": model.name}
 
 
-def settings(source, sizes):
-    """What the file's metadata says: (fields of ViTConfig, Preprocessing, labels). Raises CheckpointError."""
+def cls_row(source):
+    """The table of positions has a row for [CLS]."""
+    return True
+
+
+def settings(source, sizes, places):
+    """What the file's metadata says: (fields of ViTConfig, labels). Raises CheckpointError."""
     try:
         about = json.loads(source.metadata[KEY])
         fields, labels, name = dict(about["config"]), about["labels"], about["name"]
+        if "image_size" in fields and fields["image_size"] is None:
+            raise ValueError("image_size is null")
         if isinstance(fields.get("image_size"), list):
             fields["image_size"] = tuple(fields["image_size"])
         if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
             raise ValueError("labels are a list of names")
         if not isinstance(name, str | None):
             raise ValueError("name is a text")
-        return fields, Preprocessing(**about["preprocessing"]), labels
+        preprocessing(source, None)
+        return fields, labels
     except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{source.label}: its minivit metadata cannot be read: {error}") from None
+        raise _unreadable(source, error) from None
+
+
+def preprocessing(source, config):
+    """What the file's metadata says. Raises CheckpointError."""
+    try:
+        return Preprocessing(**json.loads(source.metadata[KEY])["preprocessing"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise _unreadable(source, error) from None
+
+
+def _unreadable(source, error):
+    return CheckpointError(f"{source.label}: its minivit metadata cannot be read: {error}")
 
 
 def model_name(source):

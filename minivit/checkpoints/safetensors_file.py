@@ -28,8 +28,12 @@ MOST_AXES, LONGEST_AXIS = 64, 1 << 62
 
 
 def matches(start):
-    """Whether a file that begins with these bytes is one: a length, then a JSON object."""
-    return len(start) > 8 and start[8:9] == b"{"
+    """Whether a file that begins with these bytes is one: a plausible length, then a JSON object.
+
+    A length may begin with a pickle's first byte, but a pickle never with a plausible length: the protocol and what
+    follows it are not five bytes of zero.
+    """
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 1 << 24
 
 
 def open_source(path):
@@ -45,15 +49,18 @@ def open_source(path):
 
 
 class TensorFile:
-    """An open .safetensors file whose header is whole. It closes with `with`, `close`, or when nothing refers to it.
+    """A .safetensors file, by its path or open already, whose header is whole.
+
+    It closes with `with`, `close`, or when nothing refers to it.
 
     shapes: {name: shape} and dtypes: {name: "F32" and the like}, in the header's order. metadata: {text: text}. Raises
     CheckpointError for a header that is damaged, hostile or at odds with the file's size, OSError where it can't open.
     """
 
-    def __init__(self, path):
-        self._label = str(path)
-        self._file = open(path, "rb")
+    def __init__(self, source):
+        opened = hasattr(source, "read")
+        self._label = "the .safetensors file" if opened else str(source)
+        self._file = source if opened else open(source, "rb")
         self.close = weakref.finalize(self, self._file.close)
         try:
             with damage_is_told(self._label, ".safetensors file"):
@@ -119,7 +126,7 @@ class TensorFile:
             if stop - start != needed:
                 raise ValueError(f"{name} has {stop - start:,} bytes, its shape and dtype need {needed:,}")
             end = stop
-        size = os.fstat(self._file.fileno()).st_size
+        size = self._file.seek(0, os.SEEK_END)
         if size != self._data + end:
             raise ValueError(f"it has {size:,} bytes, its header tells of {self._data + end:,}")
 
@@ -136,7 +143,15 @@ def _are_counts(values):
 
 
 def write(path, tensors, metadata=None, dtype=None):
-    """Write {name: array} to a .safetensors file that appears whole, as the format's own library lays it out.
+    """Write {name: array} to a .safetensors file that appears whole. The rest is as `pieces` has it."""
+    content = pieces(tensors, metadata, dtype)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        for piece in content:
+            file.write(piece)
+
+
+def pieces(tensors, metadata=None, dtype=None):
+    """Yields a file's bytes, header and tensors one after another, as the format's own library lays them out.
 
     metadata: {text: text}. dtype: "float64", "float32", "float16" or "bfloat16" for all tensors, by default each has
     its own. Raises ValueError for numbers that the file cannot hold.
@@ -149,10 +164,9 @@ def write(path, tensors, metadata=None, dtype=None):
         header[name] = {"dtype": dtypes[name], "shape": tensors[name].shape, "data_offsets": [start, end]}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)                                                      # the numbers are aligned
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for name in order:
-            file.write(_as_dtype(name, tensors[name], dtypes[name]))
+    yield struct.pack("<Q", len(text)) + text
+    for name in order:
+        yield _as_dtype(name, tensors[name], dtypes[name])
 
 
 def _code(name, array, dtype):

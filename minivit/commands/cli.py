@@ -9,6 +9,7 @@ import sys
 
 from .. import __version__
 from ..engine import blas_kernel
+from ..errors import plain
 from . import letters
 from .outputs import separate_json
 
@@ -37,15 +38,23 @@ def _run(arguments):
     try:
         options = _parser().parse_args(separate_json(sys.argv[1:] if arguments is None else arguments))
         try:
+            _check_not_empty(options)
             return options.run(options) or 0
         except BrokenPipeError:
             raise
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             message = " ".join(str(error).split()) or "out of memory: give smaller images, or a smaller model"
-            print(f"minivit: {as_typed(message, options)}", file=sys.stderr)
+            print(f"minivit: {plain(as_typed(message, options))}", file=sys.stderr)
             return 2
     finally:
         sys.stdout.flush()
+
+
+def _check_not_empty(options):
+    """Raises ValueError for an empty text: a shell makes one of a variable that is not set, and "" is no file."""
+    for name, value in vars(options).items():
+        if name != "split" and ("" in value if isinstance(value, list) else value == ""):
+            raise ValueError(f"{name} is empty: give a name, or leave it out")
 
 
 # What options are called in Python, where that is another name.
@@ -73,7 +82,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse prints its usage before an error; here an error is one line."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}{self._near(message)}; {self.prog} --help tells more\n")
+        self.exit(2, f"{self.prog}: {plain(message)}{plain(self._near(message))}; {self.prog} --help tells more\n")
 
     def parse_known_args(self, args=None, namespace=None):
         """A command's parser tells of an unknown option itself: it knows which ones there are."""
@@ -91,7 +100,7 @@ class _Parser(argparse.ArgumentParser):
         known = [name for action in self._actions for name in action.option_strings] if option else \
             [str(name) for action in self._actions for name in action.choices or ()
              if place in (action.metavar, action.dest, "/".join(action.option_strings))]
-        near = difflib.get_close_matches(option or choice, known, 1)
+        near = difflib.get_close_matches((option or choice)[:100], known, 1)
         return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -68,14 +68,15 @@ def _with_model_classes(data, model):
 
 
 def _print(figures):
-    print(f"{figures['model']} on {figures['images']:,} images of {figures['data']} {figures['split']}".rstrip())
+    from ..errors import plain
+    print(plain(f"{figures['model']} on {figures['images']:,} images of {figures['data']} {figures['split']}".rstrip()))
     print(f"accuracy {figures['accuracy']:.2%}, loss {figures['loss']:.4f} nats\n")
-    names, counts = figures["classes"], figures["confusion"]
+    names, counts = [plain(name) for name in figures["classes"]], figures["confusion"]
     wide = max(10, *map(len, names))
     matrix = len(names) <= WIDEST_MATRIX
     heading = " ".join(f"{name[:8]:>8}" for name in names)
     print(f"{'true class':{wide}}  accuracy" + f"   predicted: {heading}" * matrix)
-    for name, row in zip(names, counts):
-        share = figures["accuracy_per_class"][name]
+    for name, known_as, row in zip(names, figures["classes"], counts):
+        share = figures["accuracy_per_class"][known_as]
         told = "–" if share is None else f"{share:.1%}"
         print(f"{name:{wide}}  {told:>8}" + (" " * 14 + " ".join(f"{n:8}" for n in row)) * matrix)

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+LONGEST_NAME = 255          # letters; a longer one is no typing error
 HELP = "an image file, a folder of them, or - for standard input"
 
 
@@ -27,14 +28,14 @@ def images_of(arguments):
 def opened(argument):
     """What `minivit.forward` takes for one argument: a path, or standard input's image. Raises ImageError."""
     from ..errors import ImageError
-    from ..images.decoding import rgb_from_file
+    from ..images.decoding import rgb_from_bytes
+    from ..images.limits import MOST_BYTES
     if argument == "-":
-        import io
-        content = sys.stdin.buffer.read()
+        content = sys.stdin.buffer.read(MOST_BYTES + 1)
         if not content:
             raise ImageError("standard input is empty: give an image file's bytes")
-        return rgb_from_file(io.BytesIO(content), "standard input")
-    if not isinstance(argument, str) or os.path.lexists(argument):
+        return rgb_from_bytes(content, "standard input")
+    if not isinstance(argument, str) or os.path.lexists(argument) or len(argument) > LONGEST_NAME:
         return argument
     beside = Path(argument).parent
     names = [path.name for path in beside.iterdir()] if beside.is_dir() else []

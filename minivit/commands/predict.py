@@ -35,7 +35,7 @@ def run(options):
     import sys
 
     from .. import prediction
-    from ..errors import ImageError
+    from ..errors import ImageError, plain
     images = images_of(options.images)
     check_output(options.json, [options.model, *(image for _, image in images)])
     if options.sample:
@@ -54,10 +54,10 @@ def run(options):
             print(f"minivit: {error}", file=sys.stderr)
             answers.append({"image": name, "error": str(error)})
             continue
-        show(gap + name)
+        show(gap + plain(name))
         gap = "\n"
         for label, probability in answer:
-            show(f"  {probability:6.1%}  {label}")
+            show(f"  {probability:6.1%}  {plain(label)}")
         answers.append({"image": name, "top": [{"label": label, "probability": float(p)} for label, p in answer]})
     tell_json(options, {"model": model.name, "images": answers})
     return 2 if any("error" in answer for answer in answers) else 0

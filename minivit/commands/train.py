@@ -4,7 +4,17 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ..training.recipe import Recipe
-from .arguments import add_device, image_size, new_command, positive
+from .arguments import (
+    LOADING,
+    add_device,
+    add_loading,
+    folder,
+    image_size,
+    loading_options,
+    new_command,
+    positive,
+    seconds,
+)
 from .outputs import check_folder
 
 DESCRIPTION = """\
@@ -38,13 +48,15 @@ another cosine from its weights:
       --width 256 --layers 7 --epochs 50 --optimiser muon --weight-decay 0.1 --peak-rate 5e-4 --average 0.9998
 """
 
+OF_START = tuple(name for name in LOADING if name != "image_size")       # --image-size is the new model's
+
 
 def add_to(commands):
     """Add `train` to argparse's sub-parsers."""
     parser = new_command(commands, "train", run, "train a model on a folder or zip of images", DESCRIPTION, EXAMPLE)
     parser.add_argument("data", metavar="DATA", help="folder, .zip or .tar.gz of labelled images")
     parser.add_argument("--split", default="", help="folder inside DATA whose folders are the classes (DATA itself)")
-    parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the run's files go")
+    parser.add_argument("--out", required=True, type=folder, metavar="FOLDER", help="where the run's files go")
 
     model = parser.add_argument_group("model")
     model.add_argument("--image-size", type=image_size, default=32, metavar="SIZE",
@@ -85,19 +97,22 @@ def add_to(commands):
     recipe.add_argument("--optimiser", choices=("adamw", "muon"), default=Recipe().optimiser,
                         help="AdamW, or Muon for the layers' matrices and AdamW for the rest (%(default)s)")
 
-    parser.add_argument("--save-seconds", type=float, default=60, metavar="S", help="time between saves (%(default)s)")
+    parser.add_argument("--save-seconds", type=seconds, default=60, metavar="S",
+                        help="time between saves (%(default)s)")
     parser.add_argument("--curve", action="store_true", help="draw curve.png anew after each epoch")
+    add_loading(parser, with_image_size=False)
     add_device(parser)
 
 
 def run(options):
     """Read the images, train, and say where the model is."""
     settings = {field.name: getattr(options, field.name) for field in fields(Recipe)}
-    recipe = Recipe(**settings | {"held_out": options.held_out or 0})
+    recipe = Recipe(**settings | {"held_out": 0 if options.held_out is None else options.held_out})
     import sys
 
     from ..checkpoints.loading import load
     from ..config import ViTConfig
+    from ..errors import plain
     from ..images.preparation import Preprocessing
     from ..training.data import read_labelled_images
     from ..training.loop import train
@@ -106,7 +121,8 @@ def run(options):
     recipe.check_fits(config)
     _check_out(options)
     preprocessing = Preprocessing(crop_fraction=1.0)
-    start = load(options.start) if options.start else None              # a mistake in it is told before the long read
+    # A mistake in it is told before the long read.
+    start = None if options.start is None else load(options.start, **loading_options(options, OF_START))
     data = read_labelled_images(options.data, options.split, config.height_width, preprocessing)
     if options.held_out is None:
         recipe = replace(recipe, held_out=min(Recipe.held_out, len(data) // 10))
@@ -114,7 +130,7 @@ def run(options):
         train(data, config, recipe, options.out, start=start, preprocessing=preprocessing, device=options.device,
               save_seconds=options.save_seconds, curve=options.curve)
     except KeyboardInterrupt:
-        print(f"\nminivit: the same command goes on from the last save in {options.out}", file=sys.stderr)
+        print(f"\nminivit: the same command goes on from the last save in {plain(options.out)}", file=sys.stderr)
         raise
     print(options.out / "model.safetensors")
 

@@ -24,10 +24,12 @@ def add_to(commands):
 
 
 def run(options):
-    """Print the table; a variant whose patch does not divide the image size is left out, and said so."""
+    """Print the table; a variant whose patches do not divide the image, or are too many, is left out, and said so."""
     from dataclasses import replace
 
-    from ..config import VARIANTS, macs, parameter_count
+    from ..config import LARGEST, MOST_PATCHES, VARIANTS, macs, parameter_count
+    from ..ranges import whole
+    whole("num_classes", options.num_classes, 1, LARGEST["num_classes"])
     check_output(options.json)
     show = print if options.json != "-" else lambda *_: None
     left_out, rows = [], []
@@ -50,7 +52,8 @@ def run(options):
     show(f"\nImages of {side} pixels, {options.num_classes} classes. 1 MAC is one multiply-add, 2 FLOP; "
           "GMACs are 1e9 of them. GB is 1e9 bytes.")
     if left_out:
-        show(f"Left out, because their patches do not divide the image: {', '.join(left_out)}.")
+        show(f"Left out, because their patches do not divide the image, or are more than {MOST_PATCHES:,}: "
+             f"{', '.join(left_out)}.")
     tell_json(options, {"image_size": size, "num_classes": options.num_classes, "variants": rows})
 
 

@@ -11,6 +11,7 @@ from itertools import islice
 import numpy as np
 
 from ..config import macs, parameter_count, variant_name
+from ..errors import plain
 from ..trees import flatten
 
 MOST_IMAGES = 4                 # of a batch, with their five likeliest classes
@@ -55,11 +56,11 @@ def prediction_screen(prediction):
     """The five likeliest classes of the image, or of each of the first images of a batch."""
     model, batch = prediction.model, prediction.is_batch
     height, width = model.config.height_width
-    title = f"Prediction by {model.name or 'a ViT'}, {height} x {width} pixels"
+    title = f"Prediction by {plain(model.name or 'a ViT')}, {height} x {width} pixels"
     if not model.config.num_classes:
         size = prediction.logits.shape[-1]
         return Screen(f"{title}: a representation of {size} numbers, the model has no head")
-    rows = [(*[f"image {i}"] * batch, label, f"{p:6.1%}")
+    rows = [(*[f"image {i}"] * batch, plain(label), f"{p:6.1%}")
             for i, member in enumerate(islice(prediction, MOST_IMAGES)) for label, p in member.top()]
     more = len(prediction) - MOST_IMAGES
     return Screen(title + (f", {len(prediction)} images" if batch else ""),
@@ -86,7 +87,7 @@ def model_screen(model):
             ("width", str(c.width)), ("layers", str(c.num_layers)), ("heads", str(c.num_heads)),
             ("MLP width", str(c.mlp_width)), ("classes", str(c.num_classes)),
             ("numbers", f"{model.dtype} on {model.device}")]
-    return Screen(f"VisionTransformer {model.name or ''}".strip(), ("", ""), rows)
+    return Screen(f"VisionTransformer {plain(model.name or '')}".strip(), ("", ""), rows)
 
 
 def trace_screen(steps):

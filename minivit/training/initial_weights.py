@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..config import ViTConfig, as_config
+from ..config import ViTConfig, as_config, parameter_count
+from ..engine import memory
 from ..head import norm_name
 from ..images.preparation import Preprocessing
 from ..model import VisionTransformer, as_dtype
@@ -28,6 +29,8 @@ def init(variant: str | ViTConfig = "B/16", *, seed: int = 0, dtype: DTypeLike =
     """
     config = as_config(variant, **changes)
     dtype = as_dtype(dtype)
+    count = parameter_count(config)
+    memory.check_fits(count * dtype.itemsize, f"{count:,} parameters in {dtype}")
     params = tree_map(lambda a: a.astype(dtype, copy=False), random_params(config, np.random.default_rng(seed)))
     return VisionTransformer(config, params, labels=labels, preprocessing=preprocessing)
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ..checkpoints.native import describe, save
 from ..engine.devices import to_device
 from ..trees import tree_map
+from . import lock
 from .augmentation import augmented
 from .dropped import Draw
 from .evaluation import evaluate
@@ -36,10 +37,17 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
     log.csv, and curve.png where `curve`: a row an epoch. model.safetensors: after each epoch, the model so far, for
     `minivit.load`. start: a model of this config whose weights to begin with, instead of random ones. save_seconds:
     time between saves. stop_after: leave after this many steps in all, with the state saved. Raises ValueError or
-    CheckpointError where the settings do not fit the data or the folder's state, or where the loss is no longer finite.
+    CheckpointError where the settings do not fit the data or the folder's state, or where the loss is no longer finite;
+    RuntimeError where another process trains in the folder, OSError where it cannot be written to.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    with lock.held(folder):
+        return _train(data, config, recipe, folder, start, preprocessing, device, save_seconds, stop_after, progress,
+                      curve)
+
+
+def _train(data, config, recipe, folder, start, preprocessing, device, save_seconds, stop_after, progress, curve):
     remove_leftovers(folder)
     kept, held_out = _hold_out(data, recipe)
     batches = len(kept) // recipe.batch_size                # an epoch; what is left over waits for another shuffle

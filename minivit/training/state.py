@@ -1,15 +1,20 @@
 """The state of a run on disk: weights, moments, step and log, so that a stopped run goes on as if it never had."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
+
+import numpy as np
 
 from ..checkpoints import safetensors_file
 from ..engine.devices import device_of, to_device
 from ..errors import CheckpointError
+from ..ranges import real, shown, whole
 from ..trees import flatten, tree_map
 from .muon import Muon
 from .optimiser import AdamW
 from .recipe import Recipe
+from .record import ROW
 
 FILE = "state.safetensors"
 OPTIMISERS = {"adamw": AdamW, "muon": Muon}
@@ -75,10 +80,12 @@ class State:
                 found, progress = (json.loads(file.metadata[key]) for key in ("about", "progress"))
                 other = _difference(found, json.loads(json.dumps(about)))
                 if not other:
+                    checked = _checked_progress(progress, about["images"], Recipe(**about["recipe"]))
+                    self.step, self.log, self.sums = checked
                     self._fill_from(file)
-                    self.step, self.log, self.sums = progress["step"], progress["log"], progress["sums"]
-        except (KeyError, TypeError, AttributeError, OSError, ValueError) as error:
-            raise CheckpointError(f"{path} is damaged: {error}; remove it to begin again") from None
+        except (LookupError, TypeError, AttributeError, ArithmeticError, OSError, ValueError, RecursionError) as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+            raise CheckpointError(f"{path} is damaged: {reason}; remove it to begin again") from None
         if other:
             raise CheckpointError(f"{path} belongs to another run, with {other}: give the same settings to go on, or "
                                   "another folder to begin anew")
@@ -91,7 +98,34 @@ class State:
             if found != array.shape:
                 raise ValueError(f"{name} has shape {found}, expected {array.shape}" if found is not None else
                                  f"it has no {name}")
-            array[...] = to_device(file.read(name), device_of(array))
+            values = file.read(name)
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name} holds values that are NaN or infinite")
+            array[...] = to_device(values, device_of(array))
+
+
+def _checked_progress(progress, images, recipe):
+    """(step, log, sums) of a state's JSON. Raises ValueError for numbers with which no run of this recipe could stand.
+
+    The steps are those of the epochs in the log and of the one begun, whose sums count its images.
+    """
+    step, log, sums = (progress[name] for name in ("step", "log", "sums"))
+    batches = (images - recipe.held_out) // recipe.batch_size
+    whole("step", step, 0, recipe.epochs * batches)
+    if not isinstance(log, list):
+        raise ValueError(f"log is a list of rows, found {shown(log)}")
+    for i, row in enumerate(log):
+        whole("epoch", row["epoch"], i + 1, i + 1)
+        for name in ROW[1:]:
+            if row[name] is not None or name not in ("held_out_loss", "held_out_accuracy"):
+                real(f"{name} of epoch {i + 1}", row[name], 0, math.inf)
+    begun = step - batches * len(log)
+    whole("steps of the epoch begun", begun, 0, batches)
+    whole("images", sums["images"], begun * recipe.batch_size, begun * recipe.batch_size)
+    whole("right", sums["right"], 0, sums["images"])
+    for name in ("loss", "seconds"):
+        real(name, sums[name], 0, math.inf)
+    return step, log, sums
 
 
 def _difference(found, wanted):

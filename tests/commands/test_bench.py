@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toy_data import TINY
 
-import minivit
+import minivit.engine.blas_threads
 from minivit.commands import bench, cli, kernel_rates
 from minivit.engine import blas_kernel
 

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from platforms import needs_sigint
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from toy_data import TINY, colours, write_folder
 
 import minivit
@@ -335,7 +336,7 @@ def test_an_output_that_is_a_link_is_followed(minivit_says, tmp_path):
     (["train", "data", "--out", "run", "--batchsize", "3"], "did you mean --batch-size?"),
     (["train", "data", "--out", "run", "--optimiser", "moun"], "did you mean muon?"),
     (["trace", "--variant", "B16"], "did you mean B/16?"), (["predict", "phto.jpg"], "did you mean photo.jpg?"),
-    (["train", "data", "--out", "run", "--batch-size", "0"], "minivit: --batch-size is a whole number from 1 on"),
+    (["train", "data", "--out", "run", "--batch-size", "0"], "minivit: --batch-size is a whole number from 1 to"),
     (["train", "data", "--out", "run", "--stochastic-depth", "0.1", "--layers", "1"], "--stochastic-depth skips"),
     (["train", "data", "--out", "run", "--padding", "32"], "minivit: --padding 32 could shift"),
     (["train", "data", "--out", "run", "--image-size", "30"], "--image-size 30 x 30 cannot be cut"),
@@ -372,12 +373,12 @@ def test_names_in_messages_that_are_no_options():
     (["variants", "--image-size", "0"], "HEIGHTxWIDTH"), (["variants", "extra"], "unrecognized arguments: extra"),
     (["evaluate"], "required: DATA"), (["evaluate", "none"], "no such file or folder: none"),
     (["train", "none", "--out", "run"], "no such file or folder: none"), (["train", "none"], "required: --out"),
-    (["train", "none", "--out", "run", "--epochs", "0"], "minivit: --epochs is a whole number from 1 on"),
+    (["train", "none", "--out", "run", "--epochs", "0"], "minivit: --epochs is a whole number from 1 to 1,000,000"),
     (["train", "none", "--out", "run", "--patch-size", "5"], "patches of 5 x 5"),
     (["train", "none", "--out", "run", "--heads", "3"], "--heads must divide the width"),
     (["train", "none", "--out", "run", "--peak-rate", "fast"], "invalid float value: 'fast'"),
     (["train", "none", "--out", "run", "--optimiser", "sgd"], "invalid choice: 'sgd'"),
-    (["train", "none", "--out", "run", "--rand-augment", "-1"], "--rand-augment is a whole number from 0 on, found -1"),
+    (["train", "none", "--out", "run", "--rand-augment", "-1"], "minivit: --rand-augment is a whole number from 0 to"),
     (["train", "none", "--out", "run", "--magnitude", "0.2"], "--magnitude 0.2 changes nothing without --rand-augment"),
 ])
 def test_mistakes(minivit_says, tmp_path, monkeypatch, arguments, said):
@@ -486,3 +487,78 @@ def test_commands_load_nothing_they_do_not_need():
     for arguments, expected in ((["--help"], "[]"), (["variants"], "[]"), (["predict", "--sample"], "['numpy']")):
         done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, encoding="utf-8")
         assert done.stdout.splitlines()[-1] == expected, done.stderr
+
+
+# Odd names, odd files, numbers without measure: one line, none of it obeyed by a terminal.
+
+LONG = "x" * 5000
+CODES = "a\nb\x1b[31mred\x07\u202e"
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["predict", CODES], r"no such file: a\nb\x1b[31mred\x07\u202e"), (["predict", LONG], "File name too long"),
+    (["predict", "--sample", "--model", CODES], r"no file a\nb\x1b[31mred"),
+    (["predict", "--sample", "--model", LONG], "is no file's name: File name too long"),
+    (["predict", "--sample", "--model", "a\0b"], r"no file a\x00b"),
+    (["predict", "--sample", "--model", ""], "model is empty"), (["predict", ""], "images is empty"),
+    (["trace", ""], "image is empty"), (["trace", "-o", ""], "output is empty"),
+    (["train", "", "--out", "run"], "data is empty"), (["train", "none", "--out", ""], "invalid name of a folder"),
+    (["train", "none", "--out", "run", "--start", ""], "start is empty"),
+    (["compare", "", "cifar10"], "model is empty"),
+    (["trace", "-o", LONG + ".npz"], "ile name too long"), (["explain", "--sample", "-o", LONG + ".png"], "too long"),
+    ([LONG], "invalid choice"), (["evaluate", ".", "--split", CODES], r"a\nb\x1b[31mred"),
+    (["trace", "--variant", "Ti/16", "--image-size", "14400"], "up to 4,096"),
+    (["trace", "--variant", "Ti/16", "--image-size", "4096"], "would take 1,2"),
+    (["trace", "--variant", "B/16", "--num-classes", "9" * 20], "--num-classes is a whole number from 0 to 10"),
+    (["train", ".", "--out", "run", "--save-seconds", "nan"], "number of seconds"),
+    (["train", ".", "--out", "run", "--save-seconds", "-1"], "number of seconds"),
+    (["train", ".", "--out", "run", "--seed", LONG.replace("x", "9")], "invalid int value"),
+    (["train", ".", "--out", "run", "--peak-rate", "nan"], "--peak-rate is a number from 0 to 1e+30, found"),
+    (["train", ".", "--out", "run", "--mixup", "1e300"], "--mixup is a number from 0 to 1e+06, found"),
+    (["train", ".", "--out", "run", "--width", "9" * 30], "--width is a whole number from 1 to 65"),
+    (["variants", "--num-classes", "9" * 30], "--num-classes is a whole number from 1 to 10,000,000"),
+])
+def test_odd_arguments(minivit_says, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = minivit_says(*arguments)
+    assert (status, out) == (2, "") and err.startswith("minivit") and said in err
+    assert err.endswith("\n") and err[:-1].isprintable() and len(err) < 800
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files")
+@pytest.mark.parametrize("arguments", [["predict", "PIPE"], ["predict", "--sample", "--model", "PIPE"],
+                                       ["trace", "PIPE"], ["evaluate", "PIPE"], ["train", "PIPE", "--out", "run"],
+                                       ["compare", "cifar10", "PIPE"], ["compare", "PIPE", "cifar10"],
+                                       ["compare", "cifar10", "cifar10", "--image", "PIPE"]])
+def test_pipes_do_not_hang(tmp_path, arguments):
+    os.mkfifo(tmp_path / "pipe")
+    for place in ("pipe", "/dev/zero"):
+        done = subprocess.run([sys.executable, "-m", "minivit", *(place if a == "PIPE" else a for a in arguments)],
+                              capture_output=True, text=True, timeout=120, cwd=tmp_path, env={
+                                  **CHILD, "PYTHONPATH": os.path.dirname(os.path.dirname(minivit.__file__))})
+        assert done.returncode == 2 and done.stdout == "", done.stderr
+        assert f"{place} is no plain file but a pipe, socket or device" in done.stderr.splitlines()[-1]
+
+
+def test_names_inside_files_are_not_obeyed(minivit_says, tmp_path):
+    """Labels and a model's name, as predict, trace and evaluate print them."""
+    labels = [CODES, "ordinary"]
+    model = minivit.init(TINY, seed=0, labels=labels)
+    model.name = CODES
+    minivit.save(model, tmp_path / "codes.safetensors")
+    write_folder(replace(colours(12), classes=["ordinary", "a\nb\x1b[31mred\x07\u202e"]), tmp_path / "data")
+    for arguments in (["predict", "--sample"], ["trace"], ["evaluate", tmp_path / "data"]):
+        status, out, err = minivit_says(*arguments, "--model", tmp_path / "codes.safetensors")
+        assert status == 0 and r"\x1b[31m" in out
+        assert all(line.isprintable() for line in out.split("\n"))
+        assert "\x1b[31mred" not in err and "\x07" not in err
+    for shown in (repr(minivit.load(tmp_path / "codes.safetensors")), repr(minivit.forward(samples.CAT, model))):
+        assert all(line.isprintable() for line in shown.split("\n"))
+    assert minivit.forward(samples.CAT, model).top(2)[0][0] in labels              # in Python the names are as they are
+
+
+def test_tensor_names_inside_files_are_not_obeyed(minivit_says, tmp_path):
+    save_file({CODES: np.zeros(3, np.float32), "y" * 5000: np.zeros(3, np.float32)}, tmp_path / "odd.safetensors")
+    status, out, err = minivit_says("predict", "--sample", "--model", tmp_path / "odd.safetensors")
+    assert (status, out) == (2, "") and err[:-1].isprintable() and len(err) < 800 and err.startswith("minivit: ")

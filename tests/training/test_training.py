@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import math
+import os
 import random
 import signal
 import subprocess
@@ -556,17 +557,23 @@ def test_damaged_states(tmp_path):
 
 
 @pytest.mark.parametrize("settings, said", [
-    ({"epochs": 0}, "epochs is a whole number from 1 on, found 0"),
+    ({"epochs": 0}, "epochs is a whole number from 1 to 1,000,000, found 0"),
     ({"batch_size": 1.5}, "batch_size is a whole number"),
-    ({"peak_rate": 0}, "peak_rate is above 0"), ({"peak_rate": math.nan}, "peak_rate is above 0"),
+    ({"peak_rate": 0}, "peak_rate is above 0"), ({"peak_rate": math.nan}, r"peak_rate is a number from 0 to 1e\+30"),
     ({"label_smoothing": 1}, "label_smoothing is at least 0 and below 1"), ({"average": 1}, "average is at least 0"),
-    ({"weight_decay": -1}, "weight_decay is at least 0"), ({"mixup": -1}, "mixup is at least 0"),
-    ({"erase": 2}, "erase is a share"), ({"seed": -1}, "seed is a whole number"),
+    ({"weight_decay": -1}, "weight_decay is a number from 0"), ({"mixup": -1}, "mixup is a number from 0"),
+    ({"erase": 2}, "erase is a number from 0 to 1, found 2"), ({"seed": -1}, "seed is a whole number"),
     ({"optimiser": "sgd"}, "optimiser is \"adamw\" or \"muon\", found 'sgd'"),
     ({"patch_dropout": 1}, "patch_dropout is at least 0 and below 1"),
-    ({"stochastic_depth": -0.1}, "stochastic_depth is at least 0 and below 1, found -0.1"),
-    ({"rand_augment": 1.5}, "rand_augment is a whole number from 0 on, found 1.5"),
-    ({"rand_augment": 1, "magnitude": 9}, "magnitude is a share, 0 to 1, found 9"),
+    ({"stochastic_depth": -0.1}, "stochastic_depth is a number from 0 to 1, found -0.1"),
+    ({"rand_augment": 1.5}, "rand_augment is a whole number from 0 to 100, found 1.5"),
+    ({"rand_augment": 1, "magnitude": 9}, "magnitude is a number from 0 to 1, found 9"),
+    *(({name: value}, name) for name in ("epochs", "batch_size", "padding", "held_out", "seed", "rand_augment")
+      for value in (True, "3", None, 3.0, 10 ** 30, math.nan)),
+    *(({name: value}, name) for name in ("peak_rate", "largest_gradient", "weight_decay", "warmup_epochs", "mixup",
+                                         "cutmix", "label_smoothing", "average", "patch_dropout", "stochastic_depth",
+                                         "erase", "magnitude")
+      for value in (True, "3", None, 1e300, math.nan, math.inf, [])),
     ({"magnitude": 0.3}, "magnitude 0.3 changes nothing without rand_augment"),
 ])
 def test_settings_out_of_range(settings, said):
@@ -591,3 +598,65 @@ def test_settings_that_do_not_fit_the_model(tmp_path, settings, said):
 def test_a_loss_that_is_lost_is_told(tmp_path):
     message = refused(ValueError, tmp_path, replace(SHORT, peak_rate=1e30))
     assert "the loss is" in message and "smaller peak_rate" in message
+
+
+# States that someone has changed.
+
+def tampered(folder, change):
+    """Change the JSON of what the state says of its run, and of how far it is."""
+    path = folder / "state.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        metadata = {key: json.loads(text) for key, text in file.metadata().items()}
+    change(metadata)
+    save_file(load_file(path), path, {key: text if isinstance(text, str) else json.dumps(text)
+                                      for key, text in metadata.items()})
+
+
+@pytest.mark.parametrize("part, value", [
+    ("step", -1), ("step", 5.0), ("step", True), ("step", "5"), ("step", 10 ** 9), ("step", 4), ("step", None),
+    ("log", None), ("log", ""), ("log", 3), ("log", []), ("log", [{}]), ("log", ["row"]), ("log", {"epoch": 1}),
+    ("sums", None), ("sums", {}), ("sums", []),
+    *((("log", 0, name), value) for name in record.ROW[1:] for value in ("x", True, -1, math.inf, [])),
+    (("log", 0, "epoch"), 2), (("log", 0, "loss"), None),
+    *((("sums", name), value) for name in ("loss", "right", "images", "seconds")
+      for value in ("x", True, -1, math.inf, None, [])),
+    (("sums", "images"), 15), (("sums", "images"), 0), (("sums", "right"), 17),
+])
+def test_a_state_whose_progress_is_changed(tmp_path, part, value):
+    """After 5 steps: one epoch of 4 in the log, and one step of 16 images in the sums."""
+    run(tmp_path, stop_after=5)
+
+    def change(metadata):
+        *path, last = ("progress", part) if isinstance(part, str) else ("progress", *part)
+        place = metadata
+        for key in path:
+            place = place[key]
+        place[last] = value
+
+    tampered(tmp_path, change)
+    assert "state.safetensors is damaged: " in refused(minivit.CheckpointError, tmp_path)
+
+
+@pytest.mark.parametrize("about", ["[]", "3", "null", "{}", '{"recipe": []}', '{"recipe": 7}', "[" * 100_000, "{"])
+def test_a_state_that_tells_of_no_run(tmp_path, about):
+    run(tmp_path, stop_after=5)
+    tampered(tmp_path, lambda metadata: metadata.update(about=about))
+    assert "state.safetensors " in refused(minivit.CheckpointError, tmp_path)
+
+
+def test_a_state_with_numbers_that_are_not_finite(tmp_path):
+    run(tmp_path, stop_after=5)
+    path = tmp_path / "state.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    arrays = load_file(path)
+    for name in ("weights/head.bias", "second/head.bias"):
+        save_file({**arrays, name: np.full_like(arrays[name], np.nan)}, path, metadata)
+        assert f"{name} holds values that are NaN" in refused(minivit.CheckpointError, tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files")
+@pytest.mark.parametrize("name", ["state.safetensors", "images.sha256", "log.csv"])
+def test_a_pipe_among_the_files(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert f"{name} is no plain file" in refused(minivit.CheckpointError, tmp_path)
