@@ -8,8 +8,9 @@ import numpy as np
 from tqdm import tqdm
 
 from . import eps_fit, gradients, guesses, observations, roundings, variations
-from .evidence import PLAIN, kind_of, layer_of, relative
+from .evidence import PLAIN, kind_of, relative
 from .places import Place
+from .scope import elsewhere, scope_of
 from .verdict import GRADIENT
 
 MOST_CAUSES = 5
@@ -55,7 +56,7 @@ class _Search:
                 break
         if not fits:
             return None
-        candidate, explained, changed = max(fits, key=lambda fit: (len(fit[1]), -_elsewhere(*fit)))
+        candidate, explained, changed = max(fits, key=lambda fit: (len(fit[1]), -elsewhere(*fit)))
         cause = candidate.cause
         if isinstance(candidate, variations.Variation):
             alike = [fit[0].eps for fit in fits if getattr(fit[0], "eps", None) and len(fit[1]) == len(explained)]
@@ -66,7 +67,7 @@ class _Search:
             if not changed:
                 self.found = self.found.and_also(candidate)
         self.wrong = [name for name in self.wrong if name not in explained]
-        return cause + _scope(explained, changed)
+        return cause + scope_of(explained, changed)
 
     def _needs_company(self, candidate):
         """Whether others of its kind must be tried as well, since rounding may let several fit."""
@@ -132,23 +133,3 @@ def _made(guess, place):
             return guess.at(place)
         except (ValueError, KeyError, IndexError, TypeError):
             return None                     # another place may lack what the guess reads
-
-
-def _elsewhere(candidate, explained, changed):
-    """How many right steps a candidate would change that it could not leave alone."""
-    kinds = {kind_of(name) for name in explained}
-    return sum(kind_of(name) in kinds or not getattr(candidate, "apart", False) for name in changed)
-
-
-def _scope(explained, changed):
-    """" (layer 1)", where a cause holds for some steps and would change others that are right."""
-    if not changed:
-        return ""
-    kinds = {kind_of(name) for name in explained}
-    layers = sorted({layer_of(name) for name in explained if layer_of(name) is not None})
-    parts = []
-    if any(kind_of(name) not in kinds for name in changed):
-        parts.append("in " + ", ".join(dict.fromkeys(kind_of(name) for name in explained)) + " alone")
-    if layers and any(kind_of(name) in kinds and layer_of(name) not in layers for name in changed):
-        parts.append(f"in layer{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))} alone")
-    return f" ({', '.join(parts)})" if parts else ""

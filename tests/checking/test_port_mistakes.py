@@ -119,6 +119,14 @@ def test_the_eps_of_a_float32_port_is_named_rightly_or_not_at_all(model, x, scal
         assert "eps is 0.001" in comparison.cause
 
 
+def test_sharp_attention_in_float32_is_rounding(x):
+    """Scores in the hundreds: float32 is off by more than its usual tolerance in one step, and that is no mistake."""
+    sharp = peaked_model(replace(SMALL, num_layers=LAYERS), query_key_std=12)
+    comparison = minivit.compare(sharp, run(sharp, x, dtype=np.float32))
+    assert max(row.own for row in comparison.rows) > comparison.tolerance
+    assert comparison.agrees and comparison.cause is None and "more than rounding" in repr(comparison)
+
+
 def test_float32_numbers_stored_as_float64_are_judged_as_float32(model, x):
     steps = {name: a.astype(np.float64) for name, a in run(model, x, dtype=np.float32).items()}
     assert minivit.compare(model, steps).agrees

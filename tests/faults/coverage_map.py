@@ -69,7 +69,7 @@ def _recorded(copies, files):
     def record(file):
         copy = free.get()
         try:
-            return copy.run("record", [file], timeout=900)
+            return copy.run("record", [file])
         finally:
             free.put(copy)
 

@@ -1,5 +1,6 @@
 """Runs inside a copy: `python -m tests.faults.inside first_failure|record WANTED.json ANSWER.json`."""
 
+import faulthandler
 import json
 import sys
 from pathlib import Path
@@ -7,14 +8,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = ["-q", "-p", "no:cacheprovider", "--tb=no"]
+LONGEST = 100                                           # s; no test takes nearly as long
+OPTIONS = ["-q", "-p", "no:faulthandler", "-p", "no:cacheprovider", "--tb=no"]
 
 
 class InOrder:
-    """Runs the wanted tests alone, in the order they are named, and keeps the first that fails."""
+    """Runs the wanted tests alone, in the order they are named, and keeps the first that fails.
 
-    def __init__(self, wanted):
-        self.places, self.failed = {name: i for i, name in enumerate(wanted)}, None
+    A fault can make a test run for ever: the process then ends, and the answer that was left says which test it was.
+    """
+
+    def __init__(self, wanted, answer):
+        self.places, self.failed, self.answer = {name: i for i, name in enumerate(wanted)}, None, answer
+
+    def pytest_runtest_logstart(self, nodeid):
+        self.answer.write_text(json.dumps(f"{nodeid} (does not end)"))
+        faulthandler.dump_traceback_later(LONGEST, exit=True)
 
     def pytest_collection_modifyitems(self, items):
         items[:] = sorted((item for item in items if item.nodeid in self.places),
@@ -45,17 +54,18 @@ class Recorder:
             self.failed.append(report.nodeid)
 
 
-def first_failure(wanted):
+def first_failure(wanted, answer):
     """The first of these tests that fails, or None."""
-    plugin = InOrder(wanted)
+    plugin = InOrder(wanted, answer)
     files = sorted({name.partition("::")[0] for name in wanted})
     status = pytest.main(["-x", *OPTIONS, *files], plugins=[plugin])
+    faulthandler.cancel_dump_traceback_later()
     if status not in (0, 1, 2) or bool(status) != bool(plugin.failed):
         raise RuntimeError(f"pytest ended with status {status}, the failed test being {plugin.failed}")
     return plugin.failed
 
 
-def record(files):
+def record(files, answer):
     """{"lines": {module: {line: tests}}, "seconds": {test: s}, "failed": tests} of all tests in these files."""
     import coverage
     watch = coverage.Coverage(data_file=None, include=[f"{ROOT / 'minivit'}/*"], config_file=False)
@@ -72,11 +82,12 @@ def record(files):
 
 
 def main(what, wanted, answer):
-    result = {"first_failure": first_failure, "record": record}[what](json.loads(Path(wanted).read_text()))
+    answer = Path(answer)
+    result = {"first_failure": first_failure, "record": record}[what](json.loads(Path(wanted).read_text()), answer)
     import minivit
     if Path(minivit.__file__).resolve().parent != ROOT / "minivit":
         raise RuntimeError(f"the tests imported {minivit.__file__}, not the copy in {ROOT}")
-    Path(answer).write_text(json.dumps(result))
+    answer.write_text(json.dumps(result))
 
 
 if __name__ == "__main__":
