@@ -13,6 +13,10 @@ The letters, here and in every section:
 Every section has a pair. forward(x, params, …) returns y and a cache, what its backward pass needs of the way there.
 backward(dy, cache) returns dx and grads, with the keys of params. A gradient of the loss has the name of what it
 belongs to, with a d in front: dy = dL/dy has the shape of y. `backward` is `forward` read from the bottom up.
+
+Where a section says by_rows(f, x, y), the engine calls f(x, y) on some rows of the arrays at a time, and at by_heads on
+some heads at a time, as fits the processor (engine/tiles.py). What is computed is f, which writes its result into the
+last arrays it is given: they are made beforehand, by np.empty_like, or by `out=` where the caller has one to spare.
 """
 
 from . import cls_token, head, layer, patch_embedding, position_embedding
