@@ -1,4 +1,4 @@
-"""The drawing of one token's question: its bars are the layer's own scores and weights, and its sum the head's output."""
+"""The drawing of one token: its bars are the layer's own scores and weights, and its sum is the head's output."""
 
 import matplotlib.pyplot as plt
 import numpy as np
