@@ -27,6 +27,7 @@ from .config import parameter_count as parameter_count
 from .engine.devices import to_device as to_device
 from .errors import CheckpointError as CheckpointError
 from .errors import ImageError as ImageError
+from .explorer.serving import explore as explore
 from .images.preparation import Preprocessing as Preprocessing
 from .model import VisionTransformer as VisionTransformer
 from .prediction import Gradients as Gradients

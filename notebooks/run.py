@@ -1,4 +1,4 @@
-"""Run the notebooks and store their outputs: python notebooks/run.py [NAME …]
+"""Run the notebooks and store their outputs: python notebooks/run.py [NAME …], such as solutions/05_attention
 
 Each runs alone, from top to bottom, in a fresh kernel of this Python, two at a time. What differs from run to run
 without meaning anything (cell timings, the kernel's version, chunks of one printed text) is not stored.
@@ -19,7 +19,8 @@ KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name
 def run(path):
     """Execute one notebook and store it. Where a cell fails, CellExecutionError is raised and nothing stored."""
     notebook = nbformat.read(path, 4)
-    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": FOLDER}}).execute()
+    here = {"metadata": {"path": path.parent}}
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=here).execute()
     notebook.metadata = nbformat.from_dict(KERNEL)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -42,7 +43,7 @@ def joined(outputs):
 
 def main(names):
     """Run the notebooks of these names, all by default."""
-    paths = [FOLDER / f"{name}.ipynb" for name in names] or sorted(FOLDER.glob("*.ipynb"))
+    paths = [FOLDER / f"{name}.ipynb" for name in names] or sorted(FOLDER.rglob("[0-9][0-9]_*.ipynb"))
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(run, paths))
 

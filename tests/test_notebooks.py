@@ -15,10 +15,12 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+SOLUTIONS = sorted((FOLDER / "solutions").glob("[0-9][0-9]_*.ipynb"))
 SANITIZER = FOLDER / "nbval_sanitize.cfg"
-LARGEST_FIGURE, LARGEST_FOLDER = 150_000, 10_000_000
+LARGEST_FIGURE, LARGEST_FOLDER = 400_000, 25_000_000
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each_file = pytest.mark.parametrize("path", NOTEBOOKS + SOLUTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 
 
 def cells(path, kind="code"):
@@ -40,7 +42,7 @@ def test_there_are_notebooks():
                                                      "04_positions"]
 
 
-@each_notebook
+@each_file
 def test_executed_from_top_to_bottom_without_errors(path):
     code = cells(path)
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
@@ -50,11 +52,12 @@ def test_executed_from_top_to_bottom_without_errors(path):
             assert output.get("name") != "stderr", output.text
 
 
-@each_notebook
+@each_file
 def test_figures_are_small_enough(path):
     for cell in cells(path):
         for output in cell.outputs:
-            size = len(base64.b64decode(output.get("data", {}).get("image/png", "")))
+            data = output.get("data", {})
+            size = len(base64.b64decode(data.get("image/png", ""))) + len(data.get("image/svg+xml", ""))
             assert size <= LARGEST_FIGURE, f"{size:,} bytes are drawn by {cell.source}"
 
 
@@ -62,18 +65,44 @@ def test_the_folder_is_small_enough():
     assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= LARGEST_FOLDER
 
 
-@each_notebook
-def test_each_exercise_has_a_hidden_solution_with_a_check(path):
+def exercises(path):
+    """{"1": the cells of exercise 1, …}, the heading first."""
     all_cells = nbformat.read(path, 4).cells
-    exercises = [i for i, cell in enumerate(all_cells)
-                 if cell.cell_type == "markdown" and re.search(r"^### Exercise \d", cell.source, re.MULTILINE)]
-    assert 2 <= len(exercises) <= 4
-    for start, end in zip(exercises, exercises[1:] + [len(all_cells)]):
-        solutions = [cell for cell in all_cells[start:end] if "hide-cell" in cell.metadata.get("tags", [])]
-        assert len(solutions) == 1, all_cells[start].source
-        assert solutions[0].metadata.jupyter.source_hidden is True
-        assert re.search(r"assert |print\(|report\(", solutions[0].source), all_cells[start].source
+    headings = [(i, re.search(r"^### Exercise (\d)", cell.source, re.MULTILINE)) for i, cell in enumerate(all_cells)
+                if cell.cell_type == "markdown"]
+    starts = [(i, found[1]) for i, found in headings if found]
+    ends = [i for i, _ in starts[1:]] + [len(all_cells)]
+    return {number: all_cells[start:end] for (start, number), end in zip(starts, ends)}
+
+
+@pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda path: path.stem)
+def test_each_exercise_begins_with_a_cell_to_fill_in_and_is_solved_elsewhere(solution):
+    path = FOLDER / solution.name
+    asked, solved = exercises(path), exercises(solution)
+    assert 2 <= len(asked) <= 4 and list(asked) == list(solved)
+    assert f"](solutions/{path.name})" in path.read_text(encoding="utf-8")
+    assert f"](../{path.name})" in solution.read_text(encoding="utf-8")
+    for number, (heading, *rest) in asked.items():
+        starters = [cell for cell in rest if cell.cell_type == "code"]
+        assert starters and any("..." in cell.source for cell in starters), heading.source
+        assert any("nothing" in printed(cell) for cell in starters), "an exercise not begun is no error"
+        assert any(printed(cell) for cell in solved[number][1:] if cell.cell_type == "code"), "a solution prints"
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if not (FOLDER / "solutions" / path.name).exists()],
+                         ids=lambda path: path.stem)
+def test_each_exercise_has_its_solution_in_the_chapter(path):
+    for heading, *rest in exercises(path).values():
+        solutions = [cell for cell in rest if "hide-cell" in cell.metadata.get("tags", [])]
+        assert len(solutions) == 1 and solutions[0].metadata.jupyter.source_hidden is True, heading.source
         assert printed(solutions[0]), "a solution prints its verdict"
+
+
+@pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda path: path.stem)
+def test_differences_are_printed_instead_of_true(solution):
+    count = sum(len(re.findall(r"\bTrue\b", printed(cell))) for path in (FOLDER / solution.name, solution)
+                for cell in cells(path) if "# minivit/" not in printed(cell))
+    assert count <= 3
 
 
 @each_notebook
@@ -84,15 +113,15 @@ def test_reads_like_a_chapter(path):
     assert any("show_source" in cell.source for cell in cells(path)), "the package's own code, from its source"
 
 
-@each_notebook
+@each_file
 def test_links_lead_somewhere(path):
     text = "\n".join(cell.source for cell in cells(path, "markdown"))
     for target in re.findall(r"\]\(([^)#]+)", text):
         if not target.startswith("http"):
-            assert (FOLDER / target).exists(), target
+            assert (path.parent / target).exists(), target
 
 
-@each_notebook
+@each_file
 def test_says_nothing_of_the_machine_it_ran_on(path):
     notebook = nbformat.read(path, 4)
     assert notebook.metadata.kernelspec.name == "python3"
@@ -100,7 +129,7 @@ def test_says_nothing_of_the_machine_it_ran_on(path):
     assert not re.search(r"/(tmp|home|work|root|usr)/", path.read_text(encoding="utf-8"))
 
 
-@each_notebook
+@each_file
 def test_only_times_and_memory_are_not_compared(path):
     for cell in cells(path):
         if is_ignored(cell):

@@ -106,5 +106,5 @@ def test_what_cannot_fit_is_told_before_it_begins(monkeypatch):
     with pytest.raises(MemoryError, match=r"the trace of 3 image\(s\) would take 0.0 GB, and there are"):
         minivit.tracing.trace(model, x)
     monkeypatch.setattr(memory, "total", lambda: 10 ** 9)
-    with pytest.raises(MemoryError, match=r"632,404,\d\d\d parameters in float32 would take 2.5 GB"):
+    with pytest.raises(MemoryError, match=r"632,045,800 parameters in float32 would take 2.5 GB"):
         minivit.init("H/14")

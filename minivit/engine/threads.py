@@ -51,7 +51,7 @@ def each(function, items):
             if len(items) == 1:
                 with _sharing(threads):
                     return [function(items[0])]
-            return results(_pool(threads).start(_limited(function), items))
+            return _pool(threads).map(_limited(function), items)
     finally:
         limit.leave()                                                    # an interrupt may have come before __exit__
 

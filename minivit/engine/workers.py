@@ -18,29 +18,41 @@ class Workers:
         for i in range(count):
             threading.Thread(target=_work, args=(self.queue, begin), name=f"minivit_{i}", daemon=True).start()
 
+    def map(self, function, items):
+        """[function(item) for item in items], each on one of the threads, once all have ended.
+
+        An interrupt waits for those that have begun and drops the others; a second one, in that time, does not.
+        """
+        tasks = [_Task(function, item) for item in items]
+        try:
+            self._put(tasks)
+            for task in tasks:
+                task.wait()
+        except BaseException:
+            for task in [task for task in tasks if not task.claimed.acquire(blocking=False)]:
+                task.wait()
+            raise
+        return _values(tasks)
+
     def start(self, function, items):
         """Have function(item) done for each item. Returns a list for `results`."""
         tasks = [_Task(function, item) for item in items]
-        try:
-            for task in tasks:
-                self.queue.put(task)
-        except BaseException:
-            _drop(tasks)
-            raise
+        self._put(tasks)
         return tasks
+
+    def _put(self, tasks):
+        for task in tasks:
+            self.queue.put(task)
 
 
 def results(tasks):
-    """What the tasks returned, in their order, once all have ended: none still writes when an error goes up.
+    """What started tasks returned, in their order, once all have ended: none still writes when an error goes up."""
+    for task in tasks:
+        task.wait()
+    return _values(tasks)
 
-    An interrupt waits for those that have begun and drops the others; a second one, in that time, does not.
-    """
-    try:
-        for task in tasks:
-            task.wait()
-    except BaseException:
-        _drop(tasks)
-        raise
+
+def _values(tasks):
     error = next((task.error for task in tasks if task.error is not None), None)
     if error is None:
         return [task.value for task in tasks]
@@ -76,11 +88,6 @@ class _Task:
     def wait(self):
         with self.running:
             pass
-
-
-def _drop(tasks):
-    for task in [task for task in tasks if not task.claimed.acquire(blocking=False)]:
-        task.wait()
 
 
 def _work(tasks, begin):

@@ -17,7 +17,7 @@ TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=u
          ".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
 
 
-def explore(prediction, browser=True):
+def explore(prediction: Prediction, browser: bool = True) -> str:
     """Open the explorer in the browser on a prediction's picture. Returns its address, which is also printed.
 
     prediction: what `minivit.forward` returned, for one image. Its prepared pixels and its model's weights, exact in

@@ -119,11 +119,15 @@ def test_the_eps_of_a_float32_port_is_named_rightly_or_not_at_all(model, x, scal
         assert "eps is 0.001" in comparison.cause
 
 
-def test_sharp_attention_in_float32_is_rounding(x):
-    """Scores in the hundreds: float32 is off by more than its usual tolerance in one step, and that is no mistake."""
-    sharp = peaked_model(replace(SMALL, num_layers=LAYERS), query_key_std=12)
-    comparison = minivit.compare(sharp, run(sharp, x, dtype=np.float32))
-    assert max(row.own for row in comparison.rows) > comparison.tolerance
+@pytest.mark.parametrize("only_logits", [False, True])
+def test_sharp_attention_in_float32_is_rounding(x, only_logits):
+    """Rounding that grows through twelve layers of sharp attention is larger than float32's usual tolerance."""
+    sharp = peaked_model(replace(SMALL, num_layers=12), query_key_std=9)
+    steps = run(sharp, x, dtype=np.float32)
+    if only_logits:
+        steps = {"pixels": steps["pixels"], "logits": steps["logits"]}
+    comparison = minivit.compare(sharp, steps)
+    assert max(row.relative for row in comparison.rows) > 10 * comparison.tolerance
     assert comparison.agrees and comparison.cause is None and "more than rounding" in repr(comparison)
 
 

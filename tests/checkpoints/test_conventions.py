@@ -14,6 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 import minivit
+from minivit.checkpoints import torchvision
 from minivit.config import as_config
 from minivit.images.preparation import prepare
 
@@ -65,12 +66,11 @@ def test_pixels_where_the_file_says_nothing(tmp_path, format_name, side, covered
     np.testing.assert_allclose(model.prepare(PHOTO)[0], expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("variant, covered", [("L/16", 242), ("L/32", 256), ("B/16", 256)])
-def test_torchvisions_l_16_covers_242_pixels(variant, covered):
-    from minivit.checkpoints import torchvision
-    found = torchvision.preprocessing(SimpleNamespace(assumed=[]), minivit.VARIANTS[variant])
+@pytest.mark.parametrize("variant, covered", [("L/16", 242), ("L/32", 256), ("B/16", 256), ("B/32", 256)])
+def test_torchvisions_large_model_covers_242_pixels(variant, covered):
+    recipe = torchvision.preprocessing(SimpleNamespace(assumed=[]), minivit.VARIANTS[variant])
     expected = pixels((224, 224), covered, "bilinear", IMAGENET)
-    np.testing.assert_allclose(prepare(PHOTO, (224, 224), found)[0], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(prepare(PHOTO, (224, 224), recipe)[0], expected, rtol=0, atol=1e-5)
 
 
 ODD = ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))

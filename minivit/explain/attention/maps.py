@@ -22,11 +22,12 @@ def attention_map(attention, query, grid):
 
 
 @styled
-def attention_maps_figure(image, attention, grid, queries, title=None):
-    """A row a query: the image with the query marked, then what each head looks at from there.
+def attention_maps_figure(image, attention, grid, queries, title=None, over=False):
+    """One row per query: the image with the query marked, then what each head looks at from there.
 
     image: (H, W, 3), floats in [0, 1] or uint8. attention: (H, T, T) of one layer. queries: numbers of tokens.
-    The maps of one row share a scale, and the title of each says what the head gives to [CLS]. Returns a figure.
+    over: whether the maps lie over the image, in grey. The maps of one row share a scale, and the title of each says
+    what the head gives to [CLS]. Returns a figure.
     """
     H, T = attention.shape[:2]
     figure, axes = plt.subplots(len(queries), H + 1, figsize=(WIDTH, 2.25 * len(queries) + 0.4), squeeze=False)
@@ -34,13 +35,24 @@ def attention_maps_figure(image, attention, grid, queries, title=None):
         maps = attention_map(attention, query, grid)                    # (H, rows, columns)
         _draw_query(row[0], image, query, grid, T)
         for h, ax in enumerate(row[1:]):
-            mesh = ax.imshow(maps[h], vmin=0, vmax=maps.max())
+            mesh = draw_map(ax, maps[h], maps.max(), image if over else None)
             bare(ax)
             own = f", [CLS] {attention[h, query, 0]:.2f}" if T > maps[h].size else ""
             ax.set_title(f"head {h}{own}", fontsize=10.5)
         figure.colorbar(mesh, ax=row[1:].tolist(), label="weight", shrink=0.9)
     figure.suptitle(title)
     return figure
+
+
+def draw_map(ax, weights, largest, image=None):
+    """A map (rows, columns) on a scale from 0 to `largest`; over the image, in grey, where one is given."""
+    if image is None:
+        return ax.imshow(weights, vmin=0, vmax=largest)
+    height, width = np.shape(image)[:2]
+    grey = np.asarray(image, float).mean(axis=-1)
+    ax.imshow(grey, cmap="gray", vmin=0, vmax=1.0 if grey.max() <= 1 else 255.0)
+    shown = np.repeat(np.repeat(weights, height // weights.shape[0], axis=0), width // weights.shape[1], axis=1)
+    return ax.imshow(shown, cmap="inferno", vmin=0, vmax=largest, alpha=0.65)
 
 
 def _draw_query(ax, image, query, grid, T):
