@@ -16,7 +16,7 @@ LEFT_OUT = ("tests/test_notebooks.py", "tests/test_faults.py", "tests/gpu/", "te
 
 
 class CoverageMap:
-    """lines: {module: {line: tests}}; seconds: {test: s}; failed: tests that fail without a fault: they tell nothing."""
+    """lines: {module: {line: tests}}; seconds: {test: s}; failed: tests that fail without a fault, so tell nothing."""
 
     def __init__(self, lines, seconds, failed=()):
         self.lines, self.failed = lines, sorted(failed)
@@ -51,8 +51,8 @@ class CoverageMap:
         tree = ast.parse(source)
         place, _ = find(tree, fault.old, fault.within)
         of_line = self.lines.get(fault.module, {})
-        names = {name for line in lines_that_run(tree, place) for name in of_line.get(str(line), ()) if name in self.seconds}
-        names = sorted(names, key=self.seconds.get)
+        names = {name for line in lines_that_run(tree, place) for name in of_line.get(str(line), ())}
+        names = sorted(names & set(self.seconds), key=self.seconds.get)
         folder, _, module = f"tests/{fault.module}".rpartition("/")
         own = [name for name in names if name.startswith(f"{folder}/test_{module}.py")]
         own = own or [name for name in names if name.startswith(f"{folder}/") and folder != "tests"]
