@@ -18,8 +18,6 @@ FAULTS = [
       "y += _1 * (part.start == 0)"),
     F("the last image of an odd batch is left out", "engine/threads",
       "slice(count * i // parts, count * (i + 1) // parts)", "slice(count // parts * i, count // parts * (i + 1))"),
-    F("results in the order of the threads' end", "engine/threads", "[future.result() for future in futures]",
-      "[future.result() for future in futures[::-1]]"),
     F("shared work shares again", "engine/threads", "_sharing(1)", "_sharing(2)"),
     F("work in the pool waits for the pool", "engine/threads", "threads == 1 or getattr(_1, 'in_pool', False)",
       "threads == 1"),

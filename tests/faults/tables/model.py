@@ -13,7 +13,7 @@ FAULTS = [
     F("rows and columns of the grid swapped", "config", "return _1 // self.patch_size, _2 // self.patch_size",
       "return _2 // self.patch_size, _1 // self.patch_size"),
     F("heads need not divide the width", "config", "self.width % self.num_heads", "False"),
-    F("an eps of zero", "config", "not 0 < self.layer_norm_eps < math.inf", "False"),
+    F('an eps of zero', 'config', "real('layer_norm_eps', self.layer_norm_eps, *EPS)", 'self.layer_norm_eps'),
     F("B/16 has eight heads", "config", "(16, 768, 12, 3072, 12)", "(16, 768, 12, 3072, 8)"),
     # model
     F("the loss is the mean of chunks", "model", "_1 / len(x)", "1.0 / len(threads.split(x))"),
@@ -24,9 +24,6 @@ FAULTS = [
     F("labels of another number", "model", "self.labels is not None and _1", "False"),
     # prediction
     F("the least likely first", "prediction", "np.argsort(-_1, ...)", "np.argsort(_1, ...)"),
-    F("a member of a batch is the first", "prediction",
-      "Prediction(self.model, self.x[_1:_2], self._logits[_1:_2], batched=False)",
-      "Prediction(self.model, self.x[_1:_2], self._logits[:1], batched=False)"),
     F("one image's attention keeps a batch axis", "prediction", "[_1[0] for _1 in maps]", "maps"),
     F("a label's name is not looked up", "prediction", "known.index(one)", "0"),
     F("the loss's gradient of ones", "prediction", "loss.backward(_1)", "loss.backward(_1) * 0 + 1"),

@@ -66,7 +66,7 @@ FAULTS = [
     F("the average begins with the weights themselves", "training/state", "lambda a: a.copy()", "lambda a: a"),
     F("the optimiser's steps are not restored", "training/state", "self.optimiser.steps = self.step", "pass"),
     F("the average is not kept in the state", "training/state", "parts['average'] = self.average", "pass"),
-    F("another run's state is taken", "training/state", "_check_same_run(...)", "None"),
+    F("another run's state is taken", 'training/state', '_difference(...)', 'None'),
     # initial weights
     F("q, k and v share one range", "training/initial_weights", "n_out // parts", "n_out"),
     F("weights twice as large", "training/initial_weights", "2 * math.sqrt(6 / _1)", "4 * math.sqrt(6 / _1)"),
@@ -83,5 +83,5 @@ FAULTS = [
     F("other images go unnoticed", "training/record", "path.exists() and _1", "False"),
     # the recipe
     F("padding that leaves nothing is allowed", "training/recipe", "self.padding >= min(_1, _2)", "False"),
-    F("nan is a rate", "training/recipe", "not 0 < getattr(self, name) < math.inf", "getattr(self, name) <= 0"),
+    F('nan is a rate', 'training/recipe', 'real(name, getattr(self, name), low, high)', 'None'),
 ]
