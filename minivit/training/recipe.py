@@ -18,7 +18,8 @@ class Recipe:
     returns. mixup, cutmix: the α of the Beta distribution that a pair's share is drawn from. erase: share of the images
     that lose a rectangle. patch_dropout: share of the patches that each image goes without at the first step; it falls
     evenly to 0. stochastic_depth: rate at which images skip the last layer, less for earlier ones. rand_augment: how
-    many of RandAugment's operations an image goes through, of this magnitude, 0 to 1.
+    many of RandAugment's operations an image goes through, of this magnitude, 0 to 1. mixing: share of the batches that
+    mixup or cutmix mixes, all of them by default.
     """
 
     epochs: int = 25
@@ -40,6 +41,7 @@ class Recipe:
     optimiser: str = "adamw"
     rand_augment: int = 0
     magnitude: float = 0.5
+    mixing: float = 1.0
 
     def __post_init__(self):
         for name, low in (("epochs", 1), ("batch_size", 1), ("padding", 0), ("held_out", 0), ("seed", 0),
@@ -56,12 +58,14 @@ class Recipe:
         for name in ("label_smoothing", "average", "patch_dropout", "stochastic_depth"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 0 and below 1, found {getattr(self, name)}")
-        for name in ("erase", "magnitude"):
+        for name in ("erase", "magnitude", "mixing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share, 0 to 1, found {getattr(self, name)}")
         if self.magnitude != Recipe.magnitude and not self.rand_augment:
             raise ValueError(f"magnitude {self.magnitude} changes nothing without rand_augment: "
                              "give the number of operations too")
+        if self.mixing != Recipe.mixing and not (self.mixup or self.cutmix):
+            raise ValueError(f"mixing {self.mixing} changes nothing without mixup or cutmix: give one of them too")
         if self.optimiser not in ("adamw", "muon"):
             raise ValueError(f'optimiser is "adamw" or "muon", found {self.optimiser!r}')
 
