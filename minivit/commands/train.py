@@ -84,7 +84,7 @@ def add_to(commands):
                         help="AdamW, or Muon for the layers' matrices and AdamW for the rest (%(default)s)")
 
     parser.add_argument("--workers", type=whole, default=0, metavar="N",
-                        help="processes that prepare the next batches during a step, with the same result (%(default)s)")
+                        help="processes that prepare batches during a step, with the same result (%(default)s)")
     parser.add_argument("--save-seconds", type=float, default=60, metavar="S", help="time between saves (%(default)s)")
     parser.add_argument("--curve", action="store_true", help="draw curve.png anew after each epoch")
     add_device(parser)

@@ -109,7 +109,7 @@ def _openers(source):
 
 
 def _tar_members(source):
-    """{name: function that returns the file's bytes} of a tar, all in memory: a packed one can only be read in order."""
+    """{name: function that returns the file's bytes} of a tar, all in memory: it can only be read in order."""
     with tarfile.open(source) as archive:
         contents = {str(PurePosixPath(m.name)): archive.extractfile(m).read() for m in archive if m.isfile()}
     return {name: lambda content=content: content for name, content in contents.items()}

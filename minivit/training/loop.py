@@ -110,7 +110,8 @@ def _begin_with(start, model):
 
 
 def _step(model, state, recipe, batch, rate, left):
-    """One batch, as `prepared` gives it: forward, loss, backward, clip, update. Returns the loss and how many were right.
+    """One batch, as `prepared` gives it: forward, loss, backward, clip, update. Returns the loss and how many were
+    right.
 
     left: the share of the run's steps that is left, with which patch dropout falls.
     """

@@ -306,9 +306,14 @@ def test_batches_come_in_order_whoever_is_first(monkeypatch):
     assert pool.most <= 4
 
 
+def killed(*job):
+    """In the place of a worker's batch."""
+    os._exit(1)
+
+
 def test_a_killed_worker_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepared, "batch", os._exit)
-    with pytest.raises(RuntimeError, match="one of the 2 workers that prepare batches was killed.*give fewer"):
+    monkeypatch.setattr(prepared, "batch", killed)
+    with pytest.raises(RuntimeError, match=r"one of the 2 workers that prepare batches was killed.*give fewer"):
         run(tmp_path, workers=2)
 
 
