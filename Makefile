@@ -8,7 +8,12 @@ KERNELS := .venv-kernels/bin
 BENCH := .venv-bench/bin
 EXPLORER := .venv-explorer/bin
 
-.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-env big bench gpu clean
+OUT ?= runs/gpu
+IMAGES ?= runs/images.tar.xz
+SECONDS ?= 360
+WORKERS ?= $(shell nproc)
+
+.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-env big bench gpu gpu-session gpu-train gpu-rehearsal gpu-images clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
@@ -70,6 +75,18 @@ bench: .venv-bench/.done  ## speed and memory beside torch, ONNX Runtime, OpenVI
 gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the GPU's tests and table
 	$(PYTHON) -m pytest -q -m gpu tests/gpu
 	$(PYTHON) benchmarks/gpu.py
+
+gpu-session:  ## on a machine with a GPU: tests, table and training run in 12 minutes, unattended, into OUT
+	$(PYTHON) benchmarks/gpu_session.py --out $(OUT) --images $(IMAGES)
+
+gpu-train:  ## on a machine with a GPU: the training run alone, sized to end in SECONDS
+	CUPY_TF32=1 $(PYTHON) -m benchmarks.gpu_train $(IMAGES) --out $(OUT)/train --seconds $(SECONDS) --workers $(WORKERS)
+
+gpu-rehearsal: .venv/.test  ## the session without a GPU: on the tests' stand-in, tiny, stopped in the middle of each part
+	$(BIN)/python -m tests.gpu_rehearsal
+
+gpu-images: .venv/.core  ## pack the training images of ZIP (CIFAR-10 in ImageFolder layout) into IMAGES
+	$(BIN)/python benchmarks/pack_images.py $(ZIP) $(IMAGES)
 
 .venv/.core: pyproject.toml
 	$(PYTHON) -m venv .venv

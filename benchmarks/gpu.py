@@ -98,9 +98,14 @@ def torch_network(config):
         from timm.models.vision_transformer import VisionTransformer
         return "timm", VisionTransformer(img_size=size, patch_size=P, embed_dim=D, depth=config.num_layers,
                                          num_heads=config.num_heads, mlp_ratio=config.mlp_width / D)
-    except ImportError:
+    except (ImportError, RuntimeError) as error:                         # RuntimeError: a torchvision for another torch
+        print(f"timm cannot be used: {error}")
+    try:
         from torchvision.models import VisionTransformer
         return "torchvision", VisionTransformer(size, P, config.num_layers, config.num_heads, D, config.mlp_width)
+    except (ImportError, RuntimeError) as error:
+        print(f"nor can torchvision: {error}")
+        return None, None
 
 
 def batch(config, count):

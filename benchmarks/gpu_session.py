@@ -73,7 +73,9 @@ def parsed():
     parser.add_argument("--workers", type=int, default=max(0, (os.cpu_count() or 1) - 2), metavar="N",
                         help="processes that prepare batches (%(default)s)")
     parser.add_argument("--rehearsal", action="store_true", help="on the tests' stand-in, tiny, stopped midway")
+    parser.add_argument("--to-the-end", action="store_true", help="a rehearsal that stops nothing midway")
     options = parser.parse_args()
+    options.midway = options.rehearsal and not options.to_the_end
     options.out = Path(options.out)
     return options
 
@@ -82,14 +84,14 @@ def tests(options, seconds):
     """The tests marked gpu."""
     return Part("tests", module(options, "pytest", "-v", "-m", "gpu", "-p", "no:cacheprovider", "-p", "no:xdist",
                                 "--tb=short", "--durations=0", "tests/gpu"),
-                min(180, seconds), enough=4 if options.rehearsal else None)
+                min(180, seconds), enough=4 if options.midway else None)
 
 
 def table(options, seconds):
     """The table in float32, and the profile of a step."""
     tiny = ["--variant", "Ti/16", "--batch", "1", "--rounds", "1"] if options.rehearsal else []
     return Part("table", module(options, "benchmarks.gpu", "--results", *tiny), min(75, seconds),
-                enough=3 if options.rehearsal else None)
+                enough=3 if options.midway else None)
 
 
 def table_in_tf32(options, seconds):
@@ -103,7 +105,7 @@ def training(options, seconds):
     tiny = ["--tiny"] if options.rehearsal else []
     command = module(options, "benchmarks.gpu_train", options.images, "--out", str(options.out / "train"),
                      "--seconds", f"{seconds - GRACE:.0f}", "--workers", str(options.workers), *tiny)
-    return Part("training", command, seconds, {"CUPY_TF32": "1"}, 4 if options.rehearsal else None)
+    return Part("training", command, seconds, {"CUPY_TF32": "1"}, 5 if options.midway else None)
 
 
 def module(options, name, *arguments):

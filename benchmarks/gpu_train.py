@@ -87,7 +87,7 @@ def parsed():
 
 
 def scaled(recipe, batch_size):
-    """The recipe for this batch size. The rate grows with its square root, as for Adam (arXiv 2205.10343, section 4)."""
+    """The recipe for this batch size. The rate grows with its square root, as for Adam (arXiv 2205.10343)."""
     return replace(recipe, batch_size=batch_size, peak_rate=RATE_AT_64 * (batch_size / 64) ** 0.5)
 
 
