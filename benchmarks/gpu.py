@@ -49,9 +49,13 @@ def main():
     parser.add_argument("--batch", type=int, default=64, metavar="IMAGES")
     parser.add_argument("--copies", type=int, default=128, metavar="N", help="of the 100 samples, to train on")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds, the two in turns")
+    parser.add_argument("--tiny", action="store_true", help="a tiny model, to try the script")
     parser.add_argument("--results", action="store_true", help="print each figure as a JSON object too")
     options = parser.parse_args()
     config = minivit.VARIANTS[options.variant]
+    if options.tiny:
+        config = minivit.ViTConfig(patch_size=4, width=16, num_layers=2, mlp_width=16, num_heads=2, image_size=8)
+        options.variant, options.copies = "tiny", 1
     library, module = torch_network(config)
     model = (minivit.load(module) if module else minivit.init(config)).to(options.device)
     x, labels = batch(model.config, options.batch)

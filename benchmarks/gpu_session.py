@@ -49,6 +49,7 @@ class Part:
 def main():
     """Run the parts, one after another. The exit status is 0 where each ended by itself or by its clock."""
     options = parsed()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     ended = time.monotonic() + 60 * options.minutes
     options.out.mkdir(parents=True, exist_ok=True)
     session = Session(options.out)
@@ -84,20 +85,20 @@ def tests(options, seconds):
     """The tests marked gpu."""
     return Part("tests", module(options, "pytest", "-v", "-m", "gpu", "-p", "no:cacheprovider", "-p", "no:xdist",
                                 "--tb=short", "--durations=0", "tests/gpu"),
-                min(180, seconds), enough=4 if options.midway else None)
+                clock(options, 180, seconds), enough=2 if options.midway else None)
 
 
 def table(options, seconds):
     """The table in float32, and the profile of a step."""
-    tiny = ["--variant", "Ti/16", "--batch", "1", "--rounds", "1"] if options.rehearsal else []
-    return Part("table", module(options, "benchmarks.gpu", "--results", *tiny), min(75, seconds),
+    tiny = ["--tiny", "--batch", "2", "--rounds", "1"] if options.rehearsal else []
+    return Part("table", module(options, "benchmarks.gpu", "--results", *tiny), clock(options, 75, seconds),
                 enough=3 if options.midway else None)
 
 
 def table_in_tf32(options, seconds):
     """The table with TF32 on both sides."""
     part = table(options, seconds)
-    return Part("table, TF32", part.command, min(45, seconds), {"CUPY_TF32": "1"}, part.enough)
+    return Part("table, TF32", part.command, clock(options, 45, seconds), {"CUPY_TF32": "1"}, part.enough)
 
 
 def training(options, seconds):
@@ -106,6 +107,11 @@ def training(options, seconds):
     command = module(options, "benchmarks.gpu_train", options.images, "--out", str(options.out / "train"),
                      "--seconds", f"{seconds - GRACE:.0f}", "--workers", str(options.workers), *tiny)
     return Part("training", command, seconds, {"CUPY_TF32": "1"}, 5 if options.midway else None)
+
+
+def clock(options, most, seconds):
+    """A part's seconds: `most` of those left, but all of them in a rehearsal, which counts results instead."""
+    return seconds if options.rehearsal else min(most, seconds)
 
 
 def module(options, name, *arguments):
@@ -142,11 +148,13 @@ class Session:
         reader = threading.Thread(target=self._read, args=(process, part, found, enough), daemon=True)
         reader.start()
         deadline = time.monotonic() + part.seconds - GRACE
-        while process.poll() is None and time.monotonic() < deadline and not enough.is_set():
-            time.sleep(0.05)
-        by_clock = process.poll() is None
-        if by_clock:
-            stop(process)
+        try:
+            while process.poll() is None and time.monotonic() < deadline and not enough.is_set():
+                time.sleep(0.05)
+            by_clock = process.poll() is None
+        finally:                                             # whatever ends this process ends the part with it
+            if process.poll() is None:
+                stop(process)
         reader.join(2)                                       # a grandchild may hold the pipe open: it is not waited for
         if by_clock:
             return "clock"

@@ -1,7 +1,7 @@
 """`make gpu-rehearsal`: benchmarks/gpu_session.py from end to end on the strict stand-in, stopped in the middle of each
 part, and then once more, to go on with the training run to its end.
 
-The clock of a part runs out here with its fourth result or so, so that it does on any machine, however slow.
+The clock of a part runs out here with its second result or so, so that it does on any machine, however slow.
 """
 
 import io
@@ -12,7 +12,6 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 import minivit
