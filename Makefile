@@ -9,7 +9,7 @@ BENCH := .venv-bench/bin
 EXPLORER := .venv-explorer/bin
 
 OUT ?= runs/gpu
-IMAGES ?= runs/images.tar.xz
+IMAGES ?= runs/images.tar.gz
 SECONDS ?= 360
 WORKERS ?= $(shell nproc)
 

@@ -66,7 +66,7 @@ def parsed():
     """The command line's options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=os.environ.get("OUT", "runs/gpu"), metavar="FOLDER")
-    parser.add_argument("--images", default="runs/images.tar.xz", help="training images (%(default)s)")
+    parser.add_argument("--images", default="runs/images.tar.gz", help="training images (%(default)s)")
     parser.add_argument("--minutes", type=float, default=12, help="all of it (%(default)s)")
     parser.add_argument("--parts", nargs="+", default=["tests", "table", "training"],
                         choices=("tests", "table", "training"), metavar="PART", help="of: %(default)s")
