@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..checkpoints.native import write_tensors
 from ..engine.devices import device_of, to_device
+from ..engine.gpu.kernels import fused
 from ..errors import CheckpointError
 from ..trees import flatten, tree_map
 from .muon import Muon
@@ -49,7 +50,7 @@ class State:
             share = min(recipe.average, (1 + self.step) / (10 + self.step))
             weights = flatten(self.params)
             for name, a in flatten(self.average).items():
-                a += (1 - share) * (weights[name] - a)
+                fused(follow, a, weights[name], 1 - share)
 
     def result(self, model):
         """The model with the averaged weights where there are any, else as it is."""
@@ -85,6 +86,11 @@ class State:
         except (SafetensorError, KeyError, TypeError, OSError, ValueError) as error:
             raise CheckpointError(f"{path} is damaged: {error}; remove it to begin again") from None
         self.optimiser.steps = self.step
+
+
+def follow(average, w, new):
+    """average ← average + new · (w - average), in place."""
+    average += new * (w - average)
 
 
 def _check_same_run(path, found, wanted):
