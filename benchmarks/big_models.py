@@ -69,8 +69,8 @@ def main(arguments):
             path = Path(folder) / "weights.safetensors"
             weights = write_random(path, VARIANTS[name])
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            result = subprocess.run([sys.executable, "-c", MEASURE, str(path), what], stdout=subprocess.PIPE, text=True,
-                                    check=True, env=environment)
+            result = subprocess.run([sys.executable, "-c", MEASURE, str(path), what], stdout=subprocess.PIPE,
+                                    encoding="utf-8", check=True, env=environment)
         loading, after_loading, forward, peak = json.loads(result.stdout)
         bound = 1.1 * weights + 200e6
         beyond |= after_loading > bound

@@ -13,10 +13,11 @@ from collections import Counter
 
 import numpy as np
 
-from minivit.benchmarking.cases import LEARNING_RATE, TRAINING, WEIGHT_DECAY, fresh_batch
 from minivit.checkpoints.loading import load
 from minivit.training.optimiser import AdamW
 from minivit.trees import tree_map
+
+from .cases import LEARNING_RATE, TRAINING, WEIGHT_DECAY, fresh_batch
 
 LINEAR, PAIRS = "products of the linear maps", "products of attention"
 OTHER, REST = "other arithmetic: biases, residuals, scales", "copies, new arrays, Python"

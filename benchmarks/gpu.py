@@ -285,7 +285,7 @@ def packaged_training(device, copies):
     recipe = Recipe(epochs=2, batch_size=min(128, count), held_out=0)
     with tempfile.TemporaryDirectory() as folder:
         train(data, minivit.load().config, recipe, folder, device=device, progress=False)
-        header, *rows = Path(folder, "log.csv").read_text().splitlines()
+        header, *rows = Path(folder, "log.csv").read_text("utf-8").splitlines()
     return float(rows[-1].split(",")[header.split(",").index("images_per_second")])
 
 

@@ -1,4 +1,4 @@
-"""The Vision Transformer in JAX, compiled by XLA, for minivit/benchmarking/worker.py.
+"""The Vision Transformer in JAX, compiled by XLA, for worker.py.
 
 The shortest that computes the same network under timm's names: equations 1-4 of the paper, LayerNorm with eps 1e-6 and
 the erf GELU.
@@ -8,7 +8,8 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from safetensors.numpy import load_file
+
+from minivit.checkpoints.safetensors_file import TensorFile
 
 
 class Network:
@@ -17,7 +18,8 @@ class Network:
     library = f"JAX {jax.__version__}"
 
     def __init__(self, path, config, images, threads):
-        self.weights = {name: jnp.asarray(array) for name, array in load_file(path).items()}
+        with TensorFile(path) as file:
+            self.weights = {name: jnp.asarray(file.read(name)) for name in file.shapes}
         x = jax.ShapeDtypeStruct((images, *config.height_width, 3), jnp.float32)
         self.function = jax.jit(partial(vision_transformer, config=config)).lower(x, self.weights).compile()
 

@@ -10,8 +10,9 @@ import warnings
 
 import torch
 
-from minivit.benchmarking.torch_network import Network
 from minivit.config import ViTConfig
+
+from .torch_network import Network
 
 
 def main(weights, config, images, file):

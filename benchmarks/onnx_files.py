@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from minivit.benchmarking.process import environment
+from .process import environment
 
 EXPORT = "benchmarks.onnx_export"
 
@@ -22,7 +22,8 @@ def export(case, weights, threads):
         return None
     child = subprocess.run([sys.executable, "-m", EXPORT, str(weights), json.dumps(asdict(case.config)),
                             str(case.images), str(onnx_path(weights, case.images))],
-                           env=environment(threads, {}), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                           env=environment(threads, {}), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                           encoding="utf-8", errors="replace")
     if child.returncode == 0:
         return None
     said = [line.strip() for line in child.stderr.splitlines() if line.strip()]

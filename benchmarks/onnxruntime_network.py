@@ -1,4 +1,4 @@
-"""ONNX Runtime, for minivit/benchmarking/worker.py. The network is timm's, exported by onnx_export.py."""
+"""ONNX Runtime, for worker.py. The network is timm's, exported by onnx_export.py."""
 
 import numpy as np
 import onnxruntime

@@ -1,4 +1,4 @@
-"""OpenVINO, for minivit/benchmarking/worker.py. The network is timm's, exported by onnx_export.py."""
+"""OpenVINO, for worker.py. The network is timm's, exported by onnx_export.py."""
 
 import numpy as np
 import openvino

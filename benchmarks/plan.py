@@ -1,16 +1,17 @@
 """What `make bench` measures, and with which libraries."""
 
-from minivit.benchmarking.cases import FORWARD, PACKAGED, TRAINING, Case
-from minivit.benchmarking.process import Contender
 from minivit.checkpoints.loading import load
 from minivit.config import VARIANTS, as_config
 from minivit.engine.blas_kernel import VARIABLE
 
+from .cases import FORWARD, PACKAGED, TRAINING, Case
+from .process import Contender
+
 SIDES = (224, 384, 512, 768, 1024)
 
-TIMM = Contender("timm", "minivit.benchmarking.torch_network", needs=("torch", "timm"))
-MINIVIT = Contender("minivit", "minivit.benchmarking.numpy_network")
-PRODUCTS = Contender("matrix products alone", "minivit.benchmarking.products_network")
+TIMM = Contender("timm", "benchmarks.torch_network", needs=("torch", "timm"))
+MINIVIT = Contender("minivit", "benchmarks.numpy_network")
+PRODUCTS = Contender("matrix products alone", "benchmarks.products_network")
 ONNX_RUNTIME = Contender("ONNX Runtime", "benchmarks.onnxruntime_network",
                          needs=("torch", "timm", "onnx", "onnxruntime"))
 OPENVINO = Contender("OpenVINO", "benchmarks.openvino_network", needs=("torch", "timm", "onnx", "openvino"))

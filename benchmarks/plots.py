@@ -2,8 +2,9 @@
 
 import matplotlib.pyplot as plt
 
-from minivit.benchmarking.summary import median, quartiles
 from minivit.explain.style import COLOURS, styled
+
+from .summary import median, quartiles
 
 
 @styled

@@ -1,27 +1,39 @@
-"""The measurements as Markdown: python -m benchmarks.report [FILE.json] fills the generated parts of the page.
+"""The measurements as Markdown: python -m benchmarks.report FILE.json fills the generated parts of the page.
 
 The page is docs/performance.md. A part is between <!-- name --> and <!-- /name -->; what is written around it stays.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
-from minivit.benchmarking.summary import in_words, ratio
 from minivit.checkpoints.atomic import replacing
 
 from .breakdown import ORDER as PARTS_IN_ORDER
+from .summary import in_words, ratio
 from .tables import filled, names, samples, spread, table, turns
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 PICTURES = ROOT / "docs" / "pictures"
-RESULTS = ROOT / "benchmarks" / "results" / "cpu.json"
+RESULTS = ROOT / "benchmarks" / "results"
 
 
-def write(results, page=PAGE, pictures=PICTURES):
-    """Put every part for which there are measurements into the page, and draw the growth pictures."""
+def slug(processor):
+    """The name of a processor's file of results: "AMD EPYC" -> "amd-epyc"."""
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)", "", processor.lower())).strip("-")
+
+
+def write(results, page=PAGE, pictures=PICTURES, folder=RESULTS):
+    """Put every part for which there are measurements into the page, and draw the growth pictures.
+
+    The page shows these results whole, and of every file in `folder` how minivit stands beside timm.
+    """
     parts = {"machine": machine(results)}
+    every = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    if any(one.get("table") for one in every):
+        parts["processors"] = processors(every)
     for name, make in (("table", speed), ("growth", growth), ("load", load), ("startup", start_up),
                        ("breakdown", breakdown)):
         if results.get(name):
@@ -67,6 +79,16 @@ def speed(results):
                    [[row["title"], *[_ratio(row, name) for name in others]] for row in rows])
     taken = turns(samples(row, name) for row in rows for name in columns)
     return f"{seconds}\n\n{ratios}\n\n{taken} {agreement(rows)}"
+
+
+def processors(every):
+    """A column a processor: minivit's time over timm's in each row of the table."""
+    every = [results for results in every if results.get("table")]
+    titles = dict.fromkeys(row["title"] for results in every for row in results["table"])
+    rows = [{row["title"]: row for row in results["table"]} for results in every]
+    return table(["minivit's time / timm's", *[f"{results['machine']['processor']}, {results['machine']['date']}, "
+                                               f"{results['threads']} cores" for results in every]],
+                 [[title, *[_ratio(of[title], "timm") if title in of else "–" for of in rows]] for title in titles])
 
 
 def _ratio(row, name):
@@ -143,7 +165,7 @@ def _share(parts, part):
 
 
 if __name__ == "__main__":
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS
-    if not path.exists():
-        sys.exit(f"report: there is no file {path}: make bench writes it")
-    write(json.loads(path.read_text("utf-8")))
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).exists():
+        sys.exit(f"report: give one of the files that make bench writes into {RESULTS}: "
+                 f"{', '.join(sorted(path.name for path in RESULTS.glob('*.json')))}")
+    write(json.loads(Path(sys.argv[1]).read_text("utf-8")))

@@ -16,17 +16,16 @@ from minivit.engine import blas_kernel
 
 blas_kernel.choose()                                                    # before NumPy is imported, as the command line
 
-from minivit.benchmarking.cases import weights_file  # noqa: E402
-from minivit.benchmarking.kernel_rates import kernel_rates  # noqa: E402
-from minivit.benchmarking.machine import blas, cores, machine  # noqa: E402
-from minivit.benchmarking.process import NotMeasured, environment  # noqa: E402
-from minivit.benchmarking.turns import measure  # noqa: E402
 from minivit.checkpoints.atomic import replacing  # noqa: E402
+from minivit.commands.kernel_rates import kernel_rates  # noqa: E402
+from minivit.commands.machine import blas, cores, machine, processor  # noqa: E402
 
 from . import onnx_files, plan, report  # noqa: E402
+from .cases import weights_file  # noqa: E402
+from .process import NotMeasured, environment  # noqa: E402
 from .startup import start_up  # noqa: E402
+from .turns import measure  # noqa: E402
 
-FOLDER = Path(__file__).parent
 BREAKDOWN_ROUNDS = 3
 
 
@@ -42,7 +41,8 @@ def main():
     parser.add_argument("--parts", nargs="+", default=["table", "growth", "load", "startup", "breakdown"],
                         choices=("table", "growth", "load", "startup", "breakdown"), metavar="PART",
                         help="table, growth, load, startup, breakdown (all)")
-    parser.add_argument("--out", type=Path, default=FOLDER / "results" / "cpu.json", metavar="FILE")
+    parser.add_argument("--out", type=Path, default=report.RESULTS / f"{report.slug(processor())}.json", metavar="FILE",
+                        help="the file of this processor's results (%(default)s)")
     parser.add_argument("--no-report", action="store_true", help="write the JSON only")
     options = parser.parse_args()
     if not 1 <= options.threads <= len(cores()) or options.rounds < 1:
@@ -67,7 +67,7 @@ def main():
         results["startup"] = start_up(options.threads, options.rounds, say)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(options.out) as temporary:
-        temporary.write_text(json.dumps(results, indent=1) + "\n")
+        temporary.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     say(f"wrote {options.out}")
     if not options.no_report:
         report.write(results)
@@ -123,7 +123,7 @@ def whereabouts(case, folder, options):
     weights = weights_file(case, folder)
     rounds = min(options.rounds, BREAKDOWN_ROUNDS)
     child = subprocess.run([sys.executable, "-m", "benchmarks.breakdown", str(weights), str(case.images), case.kind,
-                            str(rounds)], env=environment(1, {}), stdout=subprocess.PIPE, text=True, check=True)
+                            str(rounds)], env=environment(1, {}), stdout=subprocess.PIPE, encoding="utf-8", check=True)
     alone = measure(case, weights, [plan.PRODUCTS], 1, rounds, say)
     return {"title": case.title, "parts": json.loads(child.stdout), "products": alone[plan.PRODUCTS.name]}
 

@@ -4,8 +4,8 @@ import subprocess
 import sys
 import time
 
-from minivit.benchmarking.process import environment
-from minivit.benchmarking.turns import PAUSE
+from .process import environment
+from .turns import PAUSE
 
 PROGRAMS = {
     "python -c pass": ["-c", "pass"],

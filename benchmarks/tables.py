@@ -2,7 +2,7 @@
 
 import re
 
-from minivit.benchmarking.summary import with_spread
+from .summary import with_spread
 
 
 def filled(text, name, part):

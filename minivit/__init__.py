@@ -4,17 +4,20 @@
     >>> minivit.forward("photo.jpg")
 
 The public names and where each lives. A name's module is imported when the name is first used, so `import minivit`
-is quick, and the command line can choose the BLAS kernel before NumPy is loaded.
+is quick, and the command line can choose the BLAS kernel before NumPy is loaded. `__init__.pyi` says the same to
+editors and type checkers, which run nothing.
 """
 
 import importlib
+import pkgutil
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "forward": "prediction",
     "backward": "prediction",
     "Prediction": "prediction",
+    "Gradients": "prediction",
     "load": "checkpoints.loading",
     "save": "checkpoints.native",
     "state_dict": "checkpoints.timm",
@@ -52,4 +55,5 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*globals(), *_HOME])
+    modules = {module.name for module in pkgutil.iter_modules(__path__)} - {"__main__"}
+    return sorted({*globals(), *_HOME, *modules} - {"importlib", "pkgutil"})

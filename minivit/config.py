@@ -4,8 +4,17 @@ Sources: ViT paper (arXiv 2010.11929) table 1 for B, L, H; DeiT (2012.12877) tab
 (2106.04560) table 2 for g "giant" and G "gigantic", which in that paper have no [CLS] but keep it here.
 """
 
-import math
+import difflib
 from dataclasses import dataclass, replace
+
+from .ranges import real, shown, whole
+
+# Far beyond any Vision Transformer there is: more is a mistake, or an attempt to fill memory.
+LARGEST = {"patch_size": 4_096, "width": 65_536, "num_layers": 1_000, "mlp_width": 1_048_576, "num_heads": 65_536,
+           "num_classes": 10_000_000}
+LARGEST_SIDE = 4_096                # pixels
+MOST_PATCHES = 65_536
+EPS = (1e-20, 1.0)                  # with less, the root of float32 zeros plus eps could not be divided by
 
 
 @dataclass(frozen=True)
@@ -30,51 +39,51 @@ class ViTConfig:
     layer_norm_eps: float = 1e-6
 
     def __post_init__(self):
-        counts = ("patch_size", "width", "num_layers", "mlp_width", "num_heads")
-        for name in counts:
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} is a whole number from 1 on, found {value!r}")
-        if not isinstance(self.num_classes, int) or isinstance(self.num_classes, bool) or self.num_classes < 0:
-            raise ValueError(f"num_classes is a whole number, 0 for no head, found {self.num_classes!r}")
+        for name, most in LARGEST.items():
+            whole(name, getattr(self, name), 0 if name == "num_classes" else 1, most)
+        if not isinstance(self.class_token, bool):
+            raise ValueError(f"class_token is True or False, found {shown(self.class_token)}")
         for name, choices in (("pool", ("cls", "mean")), ("position", ("learned", "sincos2d", "none")),
                               ("gelu", ("erf", "tanh"))):
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is one of {', '.join(choices)}, found {getattr(self, name)!r}")
+                raise ValueError(f"{name} is one of {', '.join(choices)}, found {shown(getattr(self, name))}")
         if self.width % self.num_heads:
             raise ValueError(f"num_heads must divide the width: {self.width} channels do not split "
                              f"into {self.num_heads} heads")
-        if not 0 < self.layer_norm_eps < math.inf:
-            raise ValueError(f"layer_norm_eps is a small positive number, found {self.layer_norm_eps!r}")
+        object.__setattr__(self, "layer_norm_eps", real("layer_norm_eps", self.layer_norm_eps, *EPS))
         if self.pool == "cls" and not self.class_token:
             raise ValueError('pool "cls" reads the [CLS] token: set class_token=True, or pool="mean"')
         size = self.image_size
         sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-        if len(sides) != 2 or not all(isinstance(s, int) and not isinstance(s, bool) and s > 0 for s in sides):
-            raise ValueError(f"image_size is a number of pixels or (height, width), found {size!r}")
+        if len(sides) != 2 or not all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in sides):
+            raise ValueError("image_size is a number of pixels or (height, width), each a whole number from 1 to "
+                             f"{LARGEST_SIDE:,}, found {shown(size)}")
         if sides[0] % self.patch_size or sides[1] % self.patch_size:
             raise ValueError(f"image_size {sides[0]} x {sides[1]} cannot be cut into patches of {self.patch_size} x "
                              f"{self.patch_size}: choose sides that {self.patch_size} divides")
+        if sides[0] // self.patch_size * (sides[1] // self.patch_size) > MOST_PATCHES:
+            raise ValueError(f"image_size {sides[0]} x {sides[1]} makes more than {MOST_PATCHES:,} patches of "
+                             f"{self.patch_size} x {self.patch_size}: choose a smaller one")
         object.__setattr__(self, "image_size", sides[0] if sides[0] == sides[1] else sides)
 
     @property
-    def height_width(self):
+    def height_width(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
 
     @property
-    def grid(self):
+    def grid(self) -> tuple[int, int]:
         """(rows, columns) of patches."""
         height, width = self.height_width
         return height // self.patch_size, width // self.patch_size
 
     @property
-    def num_patches(self):
+    def num_patches(self) -> int:
         """N."""
         return self.grid[0] * self.grid[1]
 
     @property
-    def num_tokens(self):
+    def num_tokens(self) -> int:
         """T: the patches, and [CLS] where there is one."""
         return self.num_patches + self.class_token
 
@@ -94,7 +103,7 @@ _TABLE = {
     "G/14":    (14, 1664, 48, 8192, 16),
 }
 
-VARIANTS = {name: ViTConfig(*row) for name, row in _TABLE.items()}
+VARIANTS: dict[str, ViTConfig] = {name: ViTConfig(*row) for name, row in _TABLE.items()}
 
 
 def variant_name(config):
@@ -110,7 +119,9 @@ def as_config(variant_or_config, **changes):
     elif isinstance(variant_or_config, str) and variant_or_config in VARIANTS:
         config = VARIANTS[variant_or_config]
     else:
-        raise ValueError(f"unknown variant {variant_or_config!r}: choose one of {', '.join(VARIANTS)}, "
+        near = difflib.get_close_matches(str(variant_or_config), VARIANTS, 1, cutoff=0.8)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise ValueError(f"unknown variant {variant_or_config!r}{hint}: choose one of {', '.join(VARIANTS)}, "
                          f"or give a minivit.ViTConfig")
     unknown = [name for name in changes if name not in ViTConfig.__dataclass_fields__]
     if unknown:
@@ -118,8 +129,12 @@ def as_config(variant_or_config, **changes):
     return replace(config, **changes)
 
 
-def parameter_count(config):
-    """How many numbers training adjusts: patch + [CLS] + positions + L layers + final norm + head."""
+def parameter_count(config: ViTConfig | str) -> int:
+    """How many numbers training adjusts: patch + [CLS] + positions + L layers + final norm + head.
+
+    config: a ViTConfig, or a variant's name, "B/16". Raises ValueError for an unknown name.
+    """
+    config = as_config(config)
     D, M, K, T = config.width, config.mlp_width, config.num_classes, config.num_tokens
     patch = config.patch_size ** 2 * 3 * D + D
     cls = D if config.class_token else 0
@@ -131,11 +146,24 @@ def parameter_count(config):
     return patch + cls + positions + config.num_layers * (attention + mlp + norms) + 2 * D + head
 
 
-def macs(config):
+def trace_count(config: ViTConfig) -> int:
+    """How many numbers the trace of one image holds, all steps together (T: patches and [CLS]; one norm is pooled)."""
+    D, H, M, K = config.width, config.num_heads, config.mlp_width, config.num_classes
+    N, T = config.num_patches, config.num_tokens
+    height, width = config.height_width
+    start = height * width * 3 + N * config.patch_size ** 2 * 3 + N * D + 2 * T * D
+    layer = 9 * T * D + 2 * H * T * T + T * M
+    end = (T if config.pool == "cls" else 1) * D + D + 2 * K
+    return start + config.num_layers * layer + end
+
+
+def macs(config: ViTConfig | str) -> int:
     """Multiply-adds of the matrix products in one forward pass of one image (1 MAC = 2 FLOP).
 
     patches: N P²C D;  a layer: T (4D² + 2DM) for its linear maps and 2T²D for q kᵀ and A v;  head: D K.
+    config: a ViTConfig, or a variant's name, "B/16". Raises ValueError for an unknown name.
     """
+    config = as_config(config)
     N, T = config.num_patches, config.num_tokens
     D, M = config.width, config.mlp_width
     patches = N * config.patch_size ** 2 * 3 * D

@@ -1,13 +1,20 @@
 """A Vision Transformer with its weights: what `minivit.load` and `minivit.init` return."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from . import loss, vit
-from .config import parameter_count, variant_name
+from .config import ViTConfig, parameter_count, variant_name
 from .engine import threads
 from .engine.devices import check_same_device, device_of, enough_memory, to_device
+from .errors import plain
+from .explain import screens
 from .images.preparation import Preprocessing, prepare
 from .trees import tree_map
+from .types import Array, Images, Params
 
 
 class VisionTransformer:
@@ -18,7 +25,8 @@ class VisionTransformer:
     origin: what `minivit.load` notes of the source, checkpoints.loading.Origin, or None.
     """
 
-    def __init__(self, config, params, *, preprocessing=None, labels=None, name=None, origin=None):
+    def __init__(self, config: ViTConfig, params: Params, *, preprocessing: Preprocessing | None = None,
+                 labels: Sequence[str] | None = None, name: str | None = None, origin: Any = None) -> None:
         self.config = config
         self.params = params
         self.preprocessing = preprocessing or Preprocessing()
@@ -28,12 +36,12 @@ class VisionTransformer:
         if self.labels is not None and len(self.labels) != config.num_classes:
             raise ValueError(f"{len(self.labels)} labels do not name {config.num_classes} classes")
 
-    def prepare(self, image):
+    def prepare(self, image: Images) -> Array:
         """Image(s) -> normalised (B, H, W, 3) in the model's size, dtype and device. Raises ImageError."""
         x = prepare(image, self.config.height_width, self.preprocessing)
         return to_device(x.astype(self.dtype, copy=False), self.device)
 
-    def __call__(self, x):
+    def __call__(self, x: Array) -> Array:
         """Logits (B, K) of prepared images x (B, H, W, 3); nothing is kept for a backward pass."""
         x = self._checked(x)
 
@@ -43,7 +51,7 @@ class VisionTransformer:
         with enough_memory(_named(x)):
             return _joined(threads.each(logits, threads.chunks(x)))
 
-    def forward(self, x):
+    def forward(self, x: Array) -> tuple[Array, Any]:
         """Logits (B, K) of prepared images x (B, H, W, 3), and the cache that `backward` needs."""
         x = self._checked(x)
         chunks = threads.chunks(x)
@@ -51,7 +59,7 @@ class VisionTransformer:
             logits, caches = zip(*threads.each(lambda chunk: vit.forward(x[chunk], self.params, self.config), chunks))
             return _joined(logits), list(zip(chunks, caches))
 
-    def backward(self, dlogits, cache):
+    def backward(self, dlogits: Array, cache: Any) -> tuple[Array, Params]:
         """From dL/dlogits (B, K): dx, the gradient of the pixels (B, H, W, 3), and grads, nested like params."""
         check_same_device(dlogits, self._any_weight, "dlogits")
         dlogits = dlogits.astype(self.dtype, copy=False)
@@ -65,7 +73,7 @@ class VisionTransformer:
 
             return dx, threads.total(gradients, cache)[0]
 
-    def loss_and_gradients(self, x, labels):
+    def loss_and_gradients(self, x: Array, labels: Array) -> tuple[Any, Params]:
         """Mean cross-entropy in nats of images x (B, H, W, 3), and its gradients, nested like params.
 
         labels: classes (B,), or probabilities (B, K). Raises ValueError where they do not fit the model.
@@ -73,7 +81,7 @@ class VisionTransformer:
         value, grads, _ = self.training_pass(x, labels)
         return value, grads
 
-    def training_pass(self, x, labels, draw=None):
+    def training_pass(self, x: Array, labels: Array, draw: Any = None) -> tuple[Any, Params, Array]:
         """`loss_and_gradients`, and the logits (B, K). draw: what the images go without, training.dropped.Draw.
 
         Each chunk of images goes forward and backward before the next, so that only a few images' intermediates are
@@ -96,30 +104,30 @@ class VisionTransformer:
             result, blocks = threads.total(gradients, threads.chunks(x))
             return result["loss"], {**result["grads"], "blocks": vit.in_order(blocks)}, all_logits
 
-    def to(self, device):
+    def to(self, device: str) -> "VisionTransformer":
         """A model with its weights on "cpu" or "cuda". Raises RuntimeError where there is no CuPy or no GPU."""
         if device not in ("cpu", "cuda"):
             raise ValueError(f'a device is "cpu" or "cuda", found {device!r}')
         with enough_memory(f"the model's {parameter_count(self.config):,} parameters"):
             return self.with_params(tree_map(lambda a: to_device(a, device), self.params))
 
-    def astype(self, dtype):
+    def astype(self, dtype: DTypeLike) -> "VisionTransformer":
         """A model with its weights, and so its arithmetic, in "float32" or "float64"."""
         dtype = as_dtype(dtype)
         return self.with_params(tree_map(lambda a: a.astype(dtype, copy=False), self.params))
 
-    def with_params(self, params):
+    def with_params(self, params: Params) -> "VisionTransformer":
         """The same model with other weights."""
         return VisionTransformer(self.config, params, preprocessing=self.preprocessing, labels=self.labels,
                                  name=self.name, origin=self.origin)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """float32 or float64."""
         return self._any_weight.dtype
 
     @property
-    def device(self):
+    def device(self) -> str:
         """"cpu" or "cuda"."""
         return device_of(self._any_weight)
 
@@ -140,12 +148,15 @@ class VisionTransformer:
             raise ValueError("an empty batch: give at least one image")
         return x.astype(self.dtype, copy=False)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         c = self.config
         size = " x ".join(str(side) for side in c.height_width)
-        name = self.name or variant_name(c) or f"D {c.width}, L {c.num_layers}"
+        name = plain(self.name or variant_name(c) or f"D {c.width}, L {c.num_layers}")
         return (f"VisionTransformer({name}: {parameter_count(c):,} parameters, images of {size} pixels, "
                 f"{c.num_classes} classes, {self.dtype} on {self.device})")
+
+    def _repr_html_(self) -> str:
+        return screens.model_screen(self).as_html()
 
 
 def as_dtype(dtype):

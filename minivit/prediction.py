@@ -1,18 +1,26 @@
 """`minivit.forward(image)` and `minivit.backward(image, label)`: from an image to an answer, and back to its pixels."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import loss, softmax
 from .engine.devices import to_device
+from .explain import screens
 from .images.preparation import is_batch
-from .tracing import trace
+from .model import VisionTransformer
+from .tracing import Trace, trace
+from .types import Array, Images, Params
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def forward(image, model=None):
+def forward(image: Images, model: VisionTransformer | None = None) -> "Prediction":
     """What a model sees in an image, or in each of a batch. Returns a Prediction.
 
     image: a path, a PIL image, an array (H, W), (H, W, 3 or 4) or (B, H, W, 3), uint8 or float in [0, 1], or a list of
@@ -23,7 +31,8 @@ def forward(image, model=None):
     return Prediction(model, x, model(x), is_batch(image))
 
 
-def backward(image, label, model=None):
+def backward(image: Images, label: int | str | Sequence[int | str] | Array,
+             model: VisionTransformer | None = None) -> "Gradients":
     """The loss of an image under a label, and its gradient for every pixel and every weight. Returns Gradients.
 
     label: a class by number or by name; for a batch a list of them, or probabilities (B, K). Raises ValueError.
@@ -38,45 +47,51 @@ def backward(image, label, model=None):
     return Gradients(float(value), dx, grads)
 
 
-@dataclass
+@dataclass(repr=False)
 class Gradients:
     """loss: mean cross-entropy in nats. image: dL/dpixels (B, H, W, 3), prepared pixels. params: nested like params."""
 
     loss: float
-    image: np.ndarray
-    params: dict
+    image: Array
+    params: Params
+
+    def __repr__(self) -> str:
+        return screens.gradients_screen(self).as_text()
+
+    def _repr_html_(self) -> str:
+        return screens.gradients_screen(self).as_html()
 
 
 class Prediction:
     """A model's answer. Its logits are computed; attention and trace are, on first use, by a second pass."""
 
-    def __init__(self, model, x, logits, batched):
-        self.model, self.x, self._logits, self._batched = model, x, logits, batched
+    def __init__(self, model: VisionTransformer, x: Array, logits: Array, is_batch: bool) -> None:
+        self.model, self.x, self._logits, self.is_batch = model, x, logits, is_batch
 
     @property
-    def logits(self):
+    def logits(self) -> Array:
         """Scores (K,), or (B, K) for a batch; the representation (D,) of a model without head."""
-        return self._logits if self._batched else self._logits[0]
+        return self._logits if self.is_batch else self._logits[0]
 
     @cached_property
-    def probabilities(self):
+    def probabilities(self) -> Array:
         """softmax(logits): (K,), or (B, K) for a batch. Raises ValueError for a model without head."""
         _needs_head(self.model)
         p, _ = softmax.forward(self._logits)
-        return p if self._batched else p[0]
+        return p if self.is_batch else p[0]
 
     @cached_property
-    def trace(self):
+    def trace(self) -> Trace:
         """{name: array}: every step from pixels to probabilities, in order, each with its batch axis."""
         return trace(self.model, self.x)
 
     @property
-    def attention(self):
+    def attention(self) -> list[Array]:
         """One array a layer: (H, T, T), or (B, H, T, T) for a batch. Row i says where token i looks."""
         maps = [array for name, array in self.trace.items() if name.endswith(".attention")]
-        return maps if self._batched else [a[0] for a in maps]
+        return maps if self.is_batch else [a[0] for a in maps]
 
-    def top(self, count=5):
+    def top(self, count: int = 5) -> Any:
         """[(label, probability), …] of the likeliest classes; a list of these for a batch. Raises ValueError."""
         if count < 1:
             raise ValueError(f"top gives one class or more, found the count {count}")
@@ -84,41 +99,43 @@ class Prediction:
         labels = self.model.labels or [f"class {k}" for k in range(p.shape[-1])]
         best = np.argsort(-np.atleast_2d(p), axis=-1, kind="stable")[:, :count]             # (B, count)
         rows = [[(labels[k], float(row[k])) for k in ks] for row, ks in zip(np.atleast_2d(p), best)]
-        return rows if self._batched else rows[0]
+        return rows if self.is_batch else rows[0]
 
-    def show(self):
-        """A matplotlib figure: the image, its patches, the attention from [CLS], the five likeliest classes."""
+    def show(self) -> "Figure":
+        """Show the image, its patches, the attention from [CLS] and the five likeliest classes, as one figure.
+
+        In a notebook it is drawn in the cell, in a script in a window; without a display one line on stderr says so.
+        Returns the matplotlib figure, for figure.savefig.
+        """
         from .explain.answers.prediction_figure import prediction_figure
-        return prediction_figure(self)
+        from .explain.showing import show
+        figure = prediction_figure(self)
+        show(figure)
+        return figure
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> "Prediction":
         if not isinstance(i, (int, np.integer)):
             raise TypeError(f"a prediction's members are p[0] to p[{len(self) - 1}], found the index {i!r}")
         if not -len(self) <= i < len(self):
             raise IndexError(f"a batch of {len(self)}, found the index {i}")
         i %= len(self)
-        return Prediction(self.model, self.x[i:i + 1], self._logits[i:i + 1], batched=False)
+        return Prediction(self.model, self.x[i:i + 1], self._logits[i:i + 1], is_batch=False)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator["Prediction"]:
         return (self[i] for i in range(len(self)))
 
-    def __repr__(self):
-        height, width = self.model.config.height_width
-        heading = f"Prediction by {self.model.name or 'a ViT'}, {height} x {width} pixels"
-        if not self.model.config.num_classes:
-            return f"{heading}: a representation of {self._logits.shape[-1]} numbers, the model has no head"
-        answers = self.top() if self._batched else [self.top()]
-        lines = [heading + (f", {len(self)} images" if self._batched else "")]
-        for i, answer in enumerate(answers):
-            lines += [f"image {i}"] * self._batched + [f"  {p:6.1%}  {label}" for label, p in answer]
-        return "\n".join(lines)
+    def __repr__(self) -> str:
+        return screens.prediction_text(self)
+
+    def _repr_html_(self) -> str:
+        return screens.prediction_screen(self).as_html()
 
 
 @cache
-def packaged_model():
+def packaged_model() -> VisionTransformer:
     """The packaged model, read once."""
     from .checkpoints.loading import load
     return load()

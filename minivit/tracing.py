@@ -1,63 +1,154 @@
 """Every named step from pixels to probabilities: the whole network once more, one line a step.
 
-`vit.forward` composes sections; here the sections are opened, so that each intermediate can be looked at by name.
+`vit.forward` composes sections; here the sections are opened, so that each intermediate can be looked at by name. A
+line makes a step out of `s`, the steps before it. `Choices` holds what another author may have written otherwise.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from . import attention, cls_token, gelu, layer_norm, linear, patch_embedding, position_embedding, softmax
+from .config import trace_count
+from .engine import memory
+from .explain import screens
 from .head import norm_name
 from .vit import only
 
 
+def merge_heads(heads):
+    """(B, H, T, d) -> (B, T, D): the heads side by side, [SA₁ … SA_H]."""
+    B, H, T, d = heads.shape
+    merged = np.empty_like(heads, shape=(B, T, H * d))
+    attention.merge_view(merged, H)[...] = heads
+    return merged
+
+
+def add(x, branch, normed, params, eps):
+    """x + branch, (B, T, D): what entered a branch of a layer, and what the branch made of it."""
+    return x + branch
+
+
+def pool_tokens(z, config):
+    """What the final norm reads of z (B, T, D): all tokens, of which one is read later, or the patches' mean (B, D)."""
+    return z if config.pool == "cls" else z[:, int(config.class_token):].mean(axis=1)
+
+
+def read_out(normed, config):
+    """The representation (B, D), of normed tokens (B, T, D) or their normed mean (B, D)."""
+    return normed[:, 0] if config.pool == "cls" else normed
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The functions between the linear maps, each as minivit has it; `checking` puts others in their place.
+
+    residual gets x, the branch, what the branch read (normed x), and the params and eps of the branch's LayerNorm.
+    """
+
+    cut: Callable = lambda x, P: patch_embedding.patchify(x, P)
+    join: Callable = lambda x, params: cls_token.forward(x, params)
+    norm: Callable = lambda x, params, eps: layer_norm.forward(x, params, eps)
+    final_norm: Callable = lambda x, params, eps: layer_norm.forward(x, params, eps)
+    split: Callable = lambda qkv, num_heads: attention.split_heads(qkv, num_heads)
+    scores: Callable = lambda query, key: attention.scores(query, key)
+    softmax: Callable = lambda scores: softmax.forward(scores)
+    merge: Callable = merge_heads
+    activation: Callable = lambda x, form: gelu.forward(x, form, with_cache=False)
+    residual: Callable = add
+    pool: Callable = pool_tokens
+    read: Callable = read_out
+
+
+OURS = Choices()
+
+
+class Trace(dict[str, np.ndarray]):
+    """{name: array} in the network's order. It prints a line a step instead of its numbers."""
+
+    def __repr__(self) -> str:
+        return screens.trace_screen(self).as_text()
+
+    def _repr_html_(self) -> str:
+        return screens.trace_screen(self).as_html()
+
+
 def trace(model, x):
-    """{name: array} in the network's order, for prepared images x (B, H, W, 3)."""
-    config, params, eps = model.config, model.params, model.config.layer_norm_eps
-    steps = {"pixels": x}                                                                  # (B, H, W, 3)
-    steps["patches"] = patch_embedding.patchify(x, config.patch_size)                      # (B, N, P²C)
-    steps["patch_embedding"], _ = linear.forward(steps["patches"], params["patch_embed"]["proj"])     # (B, N, D)
-    steps["tokens"], _ = cls_token.forward(steps["patch_embedding"], only(params, "cls_token"))       # (B, T, D)
-    z, _ = position_embedding.forward(steps["tokens"], only(params, "pos_embed"), config.position, config.grid)
-    steps["embedded"] = z                                                                  # (B, T, D)
-    for i, block in enumerate(params["blocks"]):
-        layer_steps = _trace_layer(z, block, config)
-        steps |= {f"layer.{i}.{name}": array for name, array in layer_steps.items()}
-        z = layer_steps["output"]                                                          # (B, T, D)
-    final_norm = params[norm_name(config.pool)]
-    if config.pool == "cls":
-        steps["norm"], _ = layer_norm.forward(z, final_norm, eps)                          # (B, T, D)
-        representation = steps["norm"][:, 0]                                               # (B, D)
-    else:
-        pooled = z[:, int(config.class_token):].mean(axis=1)
-        steps["norm"], _ = layer_norm.forward(pooled, final_norm, eps)                     # (B, D)
-        representation = steps["norm"]
-    steps["representation"] = representation
-    if "head" in params:
-        steps["logits"], _ = linear.forward(representation, params["head"])                # (B, K)
-        steps["probabilities"], _ = softmax.forward(steps["logits"])                       # (B, K)
-    return steps
+    """The Trace, {name: array} in the network's order, of prepared images x (B, H, W, 3). Raises MemoryError."""
+    memory.check_fits(trace_count(model.config) * len(x) * x.dtype.itemsize, f"the trace of {len(x)} image(s)")
+    return Trace(steps(model, x))
 
 
 def attention_maps(model, x):
     """The attention of every layer, (B, H, T, T) each."""
-    return [array for name, array in trace(model, x).items() if name.endswith(".attention")]
+    return [array for name, array in steps(model, x) if name.endswith(".attention")]
 
 
-def _trace_layer(x, params, config):
-    """The steps of one encoder layer on x (B, T, D), as in equations 2 and 3 and 5 to 8."""
-    steps, eps, H = {}, config.layer_norm_eps, config.num_heads
-    steps["norm1"], _ = layer_norm.forward(x, params["norm1"], eps)                        # (B, T, D)
-    qkv, _ = linear.forward(steps["norm1"], params["attn"]["qkv"])                         # (B, T, 3D)
-    steps["query"], steps["key"], steps["value"] = attention.split_heads(qkv, H)           # (B, H, T, d) each
-    steps["scores"] = attention.scores(steps["query"], steps["key"])                       # (B, H, T, T)
-    steps["attention"], _ = softmax.forward(steps["scores"])                               # (B, H, T, T)
-    merged = np.empty_like(steps["norm1"])                                                 # (B, T, D)
-    np.matmul(steps["attention"], steps["value"], out=attention.merge_view(merged, H))     # [SA₁ … SA_H]
-    steps["attended"], _ = linear.forward(merged, params["attn"]["proj"])                  # (B, T, D)
-    steps["residual1"] = x + steps["attended"]                                             # (B, T, D)
-    steps["norm2"], _ = layer_norm.forward(steps["residual1"], params["norm2"], eps)       # (B, T, D)
-    expanded, _ = linear.forward(steps["norm2"], params["mlp"]["fc1"])                     # (B, T, M)
-    steps["hidden"], _ = gelu.forward(expanded, config.gelu, with_cache=False)                   # (B, T, M)
-    steps["mlp"], _ = linear.forward(steps["hidden"], params["mlp"]["fc2"])                # (B, T, D)
-    steps["output"] = steps["residual1"] + steps["mlp"]                                    # (B, T, D)
-    return steps
+def steps(model, x, choices=OURS, z=None, first_layer=0, given=None):
+    """(name, array) of each step in the network's order, one by one, for prepared images x (B, H, W, 3).
+
+    z: what enters layer `first_layer`, (B, T, D), to begin there. given: {name: array} that the later steps read in
+    place of what was computed here: so another network's steps are made again, each from that network's own input.
+    """
+    config, params = model.config, model.params
+    if z is None:
+        s = {}
+        yield from _in_turn(_embedding(s, x, params, config, choices), s, "", given)
+        z = s["embedded"]                                                                  # (B, T, D)
+    for i in range(first_layer, config.num_layers):
+        s = {"input": z}
+        yield from _in_turn(_layer(s, params["blocks"][i], config, choices), s, f"layer.{i}.", given)
+        z = s["output"]                                                                    # (B, T, D)
+    s = {"input": z}
+    yield from _in_turn(_head(s, params, config, choices), s, "", given)
+
+
+def _embedding(s, x, params, config, choices):
+    """Equation 1: from pixels to tokens that know their place."""
+    yield "pixels", x                                                                      # (B, H, W, 3)
+    yield "patches", choices.cut(s["pixels"], config.patch_size)                           # (B, N, P²C)
+    yield "patch_embedding", linear.forward(s["patches"], params["patch_embed"]["proj"])   # (B, N, D)
+    yield "tokens", choices.join(s["patch_embedding"], only(params, "cls_token"))          # (B, T, D)
+    yield "embedded", position_embedding.forward(s["tokens"], only(params, "pos_embed"), config.position,
+                                                 config.grid)                              # (B, T, D)
+
+
+def _layer(s, params, config, choices):
+    """One encoder layer on s["input"] (B, T, D), as in equations 2 and 3 and 5 to 8."""
+    eps, H = config.layer_norm_eps, config.num_heads
+    yield "norm1", choices.norm(s["input"], params["norm1"], eps)                          # (B, T, D)
+    qkv, _ = linear.forward(s["norm1"], params["attn"]["qkv"])                             # (B, T, 3D)
+    query, key, value = choices.split(qkv, H)
+    yield "query", query                                                                   # (B, H, T, d)
+    yield "key", key                                                                       # (B, H, T, d)
+    yield "value", value                                                                   # (B, H, T, d)
+    yield "scores", choices.scores(s["query"], s["key"])                                   # (B, H, T, T)
+    yield "attention", choices.softmax(s["scores"])                                        # (B, H, T, T)
+    merged = choices.merge(s["attention"] @ s["value"])                                    # (B, T, D)
+    yield "attended", linear.forward(merged, params["attn"]["proj"])                       # (B, T, D)
+    yield "residual1", choices.residual(s["input"], s["attended"], s["norm1"], params["norm1"], eps)  # (B, T, D)
+    yield "norm2", choices.norm(s["residual1"], params["norm2"], eps)                      # (B, T, D)
+    expanded, _ = linear.forward(s["norm2"], params["mlp"]["fc1"])                         # (B, T, M)
+    yield "hidden", choices.activation(expanded, config.gelu)                              # (B, T, M)
+    yield "mlp", linear.forward(s["hidden"], params["mlp"]["fc2"])                         # (B, T, D)
+    yield "output", choices.residual(s["residual1"], s["mlp"], s["norm2"], params["norm2"], eps)      # (B, T, D)
+
+
+def _head(s, params, config, choices):
+    """Equation 4 and the classifier, on what the last layer returned, s["input"] (B, T, D)."""
+    final = params[norm_name(config.pool)]
+    pooled = choices.pool(s["input"], config)                                              # (B, T, D), or (B, D)
+    yield "norm", choices.final_norm(pooled, final, config.layer_norm_eps)
+    yield "representation", choices.read(s["norm"], config)                                # (B, D)
+    if "head" in params:
+        yield "logits", linear.forward(s["representation"], params["head"])                # (B, K)
+        yield "probabilities", softmax.forward(s["logits"])                                # (B, K)
+
+
+def _in_turn(section, s, prefix, given):
+    """(name, array) of a section's steps. Each is put into s before the next is made; what is `given` in its place."""
+    for name, made in section:
+        array = made[0] if isinstance(made, tuple) else made        # a section's forward returns its cache as well
+        s[name] = (given or {}).get(prefix + name, array)
+        yield prefix + name, array

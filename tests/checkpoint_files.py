@@ -119,12 +119,39 @@ def native_metadata(model):
     return {"minivit": json.dumps(about)}
 
 
+def google_stacked(model):
+    """{Google's name: array} of a scanned model of big_vision: one array for all layers, under params/."""
+    tensors = {name.replace("Attention_1", "Attention_0").replace("Norm_2", "Norm_1").replace("Block_3", "Block_0"): a
+               for name, a in google(model).items()}
+    for name in [name for name in tensors if "encoderblock_0/" in name]:
+        layers = [tensors.pop(name.replace("block_0/", f"block_{i}/")) for i in range(model.config.num_layers)]
+        tensors[name.replace("encoderblock_0", "encoderblock")] = np.stack(layers)
+    return {"params/img/" + name: array for name, array in tensors.items()}
+
+
+def timm_wrapped(model):
+    """{timm's name: array} behind two wrappers' prefixes, with a dropout before the head."""
+    return {"module.backbone." + name.replace("head.", "head.1."): array for name, array in timm(model).items()}
+
+
+def hugging_face_wrapped(model):
+    """{Hugging Face's name: array} of a compiled model, with a dropout before the head."""
+    return {"_orig_mod." + name.replace("classifier.", "classifier.1."): a for name, a in hugging_face(model).items()}
+
+
+def torchvision_wrapped(model):
+    """{torchvision's name: array} of a Lightning module whose head is one linear map."""
+    return {"model." + name.replace("heads.head.", "heads."): array for name, array in torchvision(model).items()}
+
+
+WRAPPED = {"google stacked": google_stacked, "timm wrapped": timm_wrapped, "torchvision wrapped": torchvision_wrapped,
+           "hugging_face wrapped": hugging_face_wrapped}
 FORMATS = {"google": google, "timm": timm, "hugging_face": hugging_face, "torchvision": torchvision, "native": timm}
 
 
 def write(format_name, tensors, folder, metadata=None):
     """Write tensors as files of this format are written; returns the path."""
-    if format_name == "google":
+    if format_name.startswith("google"):
         path = folder / "weights.npz"
         np.savez(path, **tensors)
     else:

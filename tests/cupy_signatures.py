@@ -19,7 +19,7 @@ SUBMODULES = ("linalg",)
 @functools.cache
 def stored():
     """The stored table: {"cupy": its version, "signatures": {"exp": text, "linalg.norm": …, "ndarray.sum": …}}."""
-    return json.loads(TABLE.read_text())
+    return json.loads(TABLE.read_text("utf-8"))
 
 
 def check(name, positional, keywords, signatures=None):
@@ -114,7 +114,7 @@ def main():
     """Write the table from the CuPy that is installed."""
     import cupy
     table = {"cupy": cupy.__version__, "signatures": from_cupy(cupy)}
-    TABLE.write_text(json.dumps(table, indent=0) + "\n")
+    TABLE.write_text(json.dumps(table, indent=0) + "\n", "utf-8")
     print(f"{len(table['signatures'])} signatures of CuPy {cupy.__version__}: {TABLE}")
 
 

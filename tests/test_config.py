@@ -34,7 +34,8 @@ def test_a_variants_sizes_and_counts(name, P, D, L, M, H, T, parameters, gmacs):
     config = minivit.VARIANTS[name]
     assert (config.patch_size, config.width, config.num_layers, config.mlp_width, config.num_heads) == (P, D, L, M, H)
     assert (config.image_size, config.num_classes, config.num_tokens) == (224, 1000, T)
-    assert minivit.parameter_count(config) == parameters
+    assert minivit.parameter_count(config) == minivit.parameter_count(name) == parameters
+    assert minivit.macs(name) == minivit.macs(config)
     assert round(minivit.macs(config) / 1e9, 3) == gmacs
 
 
@@ -92,16 +93,16 @@ def test_non_square_images_have_a_grid_of_rows_and_columns():
     ({"image_size": 0}, "image_size is a number of pixels"),
     ({"image_size": (224, 224, 3)}, "image_size is a number of pixels"),
     ({"num_heads": 7}, "768 channels do not split into 7 heads"),
-    ({"width": 0}, "width is a whole number from 1 on, found 0"),
-    ({"num_layers": 2.0}, r"num_layers is a whole number from 1 on, found 2\.0"),
+    ({"width": 0}, "width is a whole number from 1 to 65,536, found 0"),
+    ({"num_layers": 2.0}, r"num_layers is a whole number from 1 to 1,000, found 2\.0"),
     ({"num_layers": True}, "num_layers is a whole number"),
     ({"num_classes": -1}, "num_classes is a whole number"),
     ({"pool": "max"}, "pool is one of cls, mean, found 'max'"),
     ({"position": "rope"}, "position is one of learned, sincos2d, none"),
     ({"gelu": "relu"}, "gelu is one of erf, tanh"),
-    ({"layer_norm_eps": 0.0}, "layer_norm_eps is a small positive number"),
-    ({"layer_norm_eps": float("inf")}, "layer_norm_eps is a small positive number, found inf"),
-    ({"layer_norm_eps": float("nan")}, "layer_norm_eps is a small positive number, found nan"),
+    ({"layer_norm_eps": 0.0}, "layer_norm_eps is a number from 1e-20 to 1, found 0.0"),
+    ({"layer_norm_eps": float("inf")}, "layer_norm_eps is a number from 1e-20 to 1, found inf"),
+    ({"layer_norm_eps": float("nan")}, "layer_norm_eps is a number from 1e-20 to 1, found nan"),
     ({"class_token": False}, r"reads the \[CLS\] token"),
 ])
 def test_parts_that_do_not_fit_are_an_error(changes, message):

@@ -140,7 +140,7 @@ def test_nbval_sees_one_changed_number_in_each_notebook(tmp_path):
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env",
                "--nbval-sanitize-with", str(SANITIZER), str(tmp_path)]
-    report = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout
+    report = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=tmp_path).stdout
     assert f"{len(NOTEBOOKS)} failed, {len(NOTEBOOKS)} passed" in report, report[-3000:]
     assert len(re.findall(r"^FAILED .*changed\.ipynb::", report, re.MULTILINE)) == len(NOTEBOOKS), report[-3000:]
 

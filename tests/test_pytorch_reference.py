@@ -19,7 +19,8 @@ class Reference:
     """One file: timm's arrays, and minivit's model with the same weights, read as a checkpoint under timm's names."""
 
     def __init__(self, name, folder):
-        self.arrays = np.load(Path(__file__).parent / "reference" / f"{name}.npz")
+        with np.load(Path(__file__).parent / "reference" / f"{name}.npz") as file:
+            self.arrays = dict(file)
         settings = json.loads(str(self.arrays["settings"]))
         config = minivit.ViTConfig(**settings)
         file = folder / f"{name}.safetensors"
@@ -31,7 +32,7 @@ class Reference:
 
     def group(self, kind):
         """The arrays named `kind:…`, under the rest of their names."""
-        return {key.partition(":")[2]: self.arrays[key] for key in self.arrays.files if key.startswith(kind + ":")}
+        return {key.partition(":")[2]: self.arrays[key] for key in self.arrays if key.startswith(kind + ":")}
 
 
 @pytest.fixture(scope="module", params=NAMES)

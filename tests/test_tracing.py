@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from peaked import SMALL, images, peaked_model, relative_error
 
+import minivit
 from minivit import tracing
 
 LAYER = ["norm1", "query", "key", "value", "scores", "attention", "attended", "residual1", "norm2", "hidden", "mlp",
@@ -83,3 +84,27 @@ def test_tracing_changes_nothing():
     before, kept = model(x), x.copy()
     tracing.trace(model, x)
     assert np.array_equal(x, kept) and np.array_equal(model(x), before)
+
+
+@pytest.mark.parametrize("changes", [{}, {"pool": "mean"}, {"class_token": False, "pool": "mean"}, {"num_classes": 0},
+                                     {"image_size": (16, 24)}])
+def test_the_numbers_of_a_trace_are_counted(changes):
+    config = minivit.config.as_config(minivit.ViTConfig(8, 16, 2, 24, 4, 5, 16), **changes)
+    model = minivit.init(config, seed=0)
+    steps = minivit.tracing.trace(model, np.zeros((3, *config.height_width, 3), np.float32))
+    assert sum(array.size for array in steps.values()) == 3 * minivit.config.trace_count(config)
+
+
+def test_what_cannot_fit_is_told_before_it_begins(monkeypatch):
+    from minivit.engine import memory
+    model = minivit.init(minivit.ViTConfig(8, 16, 2, 24, 4, 5, 16), seed=0)
+    x = np.zeros((3, 16, 16, 3), np.float32)
+    needed = 4 * 3 * minivit.config.trace_count(model.config)
+    monkeypatch.setattr(memory, "total", lambda: needed)
+    minivit.tracing.trace(model, x)
+    monkeypatch.setattr(memory, "total", lambda: needed - 1)
+    with pytest.raises(MemoryError, match=r"the trace of 3 image\(s\) would take 0.0 GB, and there are"):
+        minivit.tracing.trace(model, x)
+    monkeypatch.setattr(memory, "total", lambda: 10 ** 9)
+    with pytest.raises(MemoryError, match=r"632,404,\d\d\d parameters in float32 would take 2.5 GB"):
+        minivit.init("H/14")

@@ -1,11 +1,13 @@
 """The verdict on an exercise: what somebody wrote, beside what it should give."""
 
+from typing import Any
+
 import numpy as np
 
 TOLERANCE = 1e-10
 
 
-def check(yours, expected, tolerance=TOLERANCE):
+def check(yours: Any, expected: Any, tolerance: float = TOLERANCE) -> None:
     """Print how far `yours` is from what is expected, tensor by tensor, and what the difference looks like.
 
     Both are arrays, numbers, or dicts, lists and tuples of these. The measure is ‖yours − expected‖ / ‖expected‖; it is

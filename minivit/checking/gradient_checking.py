@@ -9,10 +9,12 @@ as ‖a - b‖ / ‖b‖ where every element is checked, and relative to ‖g‖
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..trees import flatten, tree_map
+from ..types import Array, Params
 
 TOLERANCE = 1e-7
 LARGEST_FOR_EVERY_ELEMENT = 64
@@ -34,23 +36,23 @@ class Row:
 class GradientCheck:
     """The verdict on the input and on every parameter; print it for a table."""
 
-    rows: list
+    rows: list[Row]
     tolerance: float
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         """Whether every row is within the tolerance."""
         return all(row.passed for row in self.rows)
 
     @property
-    def worst(self):
+    def worst(self) -> float:
         """The largest relative error."""
         return max(row.error for row in self.rows)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.passed
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         width = max(len(row.name) for row in self.rows)
         lines = [f"{'tensor':{width}}  {'shape':>18}  {'checked':>13}  relative error"]
         lines += [f"{r.name:{width}}  {r.shape!s:>18}  {r.how:>13}  {r.error:.1e}  {'ok' if r.passed else 'WRONG'}"
@@ -59,7 +61,8 @@ class GradientCheck:
         return "\n".join([*lines, f"{verdict}; largest {self.worst:.1e}, allowed {self.tolerance:.0e}"])
 
 
-def gradient_check(section, x, params=None, *args, directions=3, tolerance=TOLERANCE, seed=0, **kwargs):
+def gradient_check(section: Any, x: Array, params: Params | None = None, *args: Any, directions: int = 3,
+                   tolerance: float = TOLERANCE, seed: int = 0, **kwargs: Any) -> GradientCheck:
     """Compare a backward pass with finite differences of its forward pass, in float64. Returns a GradientCheck.
 
     section: a module, model or any object with forward and backward, such as minivit.attention. x and params: its

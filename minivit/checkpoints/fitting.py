@@ -1,16 +1,12 @@
-"""From a source's tensors to params: every tensor is used once, or ignored for a reason that is told, or an error.
+"""Do a source's tensors fit? Every tensor is used once, or ignored for a reason that is told, or an error.
 
-Names first, then shapes, then numbers: nothing is unpacked before names and shapes fit a Vision Transformer.
+Names first, then shapes, then (`params.py`) numbers: nothing is unpacked before both fit a Vision Transformer.
 """
 
-import math
 import re
-from contextlib import contextmanager
 
-import numpy as np
-
-from ..config import ViTConfig
 from ..errors import CheckpointError
+from .naming import head_stems
 from .source import first_few
 from .timm import expected_shapes
 
@@ -21,13 +17,12 @@ OTHER_ARCHITECTURES = {
     r"attn_pool|MAPHead|vision_model\.|\.probe$": "attention pooling, as in SigLIP",
     r"[qk]_norm\.": "normalised queries and keys",
     r"norm_pre\.": "a norm before the first layer, as in CLIP",
-    r"decoder": "a decoder, as in masked autoencoders",
 }
-LARGE = 64 << 20           # bytes of weights from which reading takes long enough to show how far it is
-NO_HEAD = "the head reads a further layer, pre_logits, which a plain ViT has not: the model ends at its representation"
+DEEP_HEAD = r"(head|heads|classifier)\.(mlp|layers|last_layer|projection|bottleneck)\."
+NO_HEAD = "the head has further layers, which a plain ViT has not: the model ends at its representation"
 
 
-def fit_names(source, form, without_head=False):
+def fit_names(source, form):
     """({minivit's name: (their name, …)} of the tensors that are there, {ignored name: why}). Raises CheckpointError.
 
     The first tensor without a place is named: it tells what the architecture has beyond a plain ViT.
@@ -35,10 +30,15 @@ def fit_names(source, form, without_head=False):
     names = source.shapes
     places = form.name_map(names)
     ignored = {name: why for name in names for pattern, why in form.IGNORED.items() if re.match(pattern, name)}
-    before_head = [name for name in names if form.BEFORE_HEAD and re.match(form.BEFORE_HEAD, name)]
-    if before_head:
+    further = [name for name in names if (form.BEFORE_HEAD and re.match(form.BEFORE_HEAD, name))
+               or re.match(DEEP_HEAD, name)]
+    stems = head_stems(names, form.HEAD)
+    if further or len(stems) > 1:
         heads = [theirs for ours in ("head.weight", "head.bias") for theirs in places.pop(ours) if theirs in names]
-        ignored |= {name: NO_HEAD for name in [*before_head, *heads]}
+        heads += [name for name in names if len(stems) > 1 and name.startswith(tuple(stems))]
+        ignored |= {name: NO_HEAD for name in [*further, *heads]}
+    elif stems and re.search(r"\d+\.$", stems[0]):
+        source.assumed.append(f"that the head is the linear map {stems[0]} alone")
     used = {theirs for group in places.values() for theirs in group}
     odd = [name for name in names if name not in used and name not in ignored]
     if odd:
@@ -51,7 +51,7 @@ def fit_names(source, form, without_head=False):
 
 
 def sizes(source, form, places):
-    """What shapes tell of the config: all but heads, eps, GELU form and a grid that is not square."""
+    """What shapes tell of the config: all but heads, eps, GELU form, read-out and the grid of positions."""
     def shape(ours, ndim):
         found = source.shapes.get(places[ours][0]) if ours in places else None
         if found is None or len(found) != ndim:
@@ -66,27 +66,16 @@ def sizes(source, form, places):
               "mlp_width": shape("blocks.0.mlp.fc1.bias", 1)[0],
               "num_classes": shape("head.bias", 1)[0] if "head.bias" in places or "head.weight" in places else 0,
               "class_token": "cls_token" in places,
-              "pool": "mean" if "fc_norm.weight" in places else "cls",
               "position": "learned" if "pos_embed" in places else "none"}
     if "pos_embed" in places:
-        side = position_side(shape("pos_embed", 3)[1], fields["class_token"])
-        if side:
-            fields["image_size"] = side * fields["patch_size"]
+        shape("pos_embed", 3)
     return fields
-
-
-def position_side(count, class_token):
-    """The side of the square grid that `count` positions cover, with or without one for [CLS], or None."""
-    for patches in (count - class_token, count):
-        if patches > 0 and math.isqrt(patches) ** 2 == patches:
-            return math.isqrt(patches)
-    return None
 
 
 def fit_shapes(source, form, places, config, ignored):
     """Raises CheckpointError that lists what is missing, unexpected or mis-shaped for this config."""
     expected = expected_shapes(config)
-    known = form.name_map(source.shapes)
+    known = form.name_map(source.shapes) | places
     problems = [f"missing {theirs}" for ours in expected for theirs in known.get(ours, (ours,))
                 if theirs not in source.shapes]
     problems += [f"unexpected {theirs}" for ours in places if ours not in expected for theirs in places[ours]]
@@ -101,57 +90,3 @@ def fit_shapes(source, form, places, config, ignored):
     if problems:
         raise CheckpointError(f"{source.label} does not fit a plain ViT under {form.NAME}'s names: "
                               f"{first_few(problems)}")
-
-
-def read_params(source, form, places, config, dtype):
-    """Nested params, one tensor read at a time. Raises CheckpointError for values that are not finite."""
-    total = sum(math.prod(source.shapes[theirs]) for group in places.values() for theirs in group)
-    flat = {}
-    with _progress(total * dtype.itemsize) as advance:
-        for ours in expected_shapes(config):
-            arrays = [_read(source, theirs, dtype) for theirs in places[ours]]
-            flat[ours] = form.to_ours(ours, arrays)
-            advance(sum(array.nbytes for array in arrays))
-    if config.position == "learned":
-        flat["pos_embed"] = positions(flat["pos_embed"], config)
-    return nest(flat)
-
-
-@contextmanager
-def _progress(total):
-    """A function to call with the bytes of each tensor read; it moves a bar where there are LARGE bytes in all."""
-    if total < LARGE:
-        yield lambda count: None        # importing tqdm takes longer than reading a small file
-        return
-    from tqdm import tqdm
-    with tqdm(total=total, unit="B", unit_scale=True, delay=1, leave=False, desc="weights") as bar:
-        yield bar.update
-
-
-def _read(source, name, dtype):
-    with np.errstate(over="ignore"):
-        array = source.read(name).astype(dtype, copy=False)
-    # The smallest and the largest are NaN where any value is.
-    if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
-        raise CheckpointError(f"{source.label}: {name} holds values that are NaN or infinite in {dtype}")
-    return array
-
-
-def positions(table, config: ViTConfig):
-    """(1, T, D) positions, with zeros for [CLS] where the file has none for it: big_vision adds them before [CLS]."""
-    if config.class_token and table.shape[1] == config.num_patches:
-        return np.concatenate([np.zeros_like(table[:, :1]), table], axis=1)
-    return table
-
-
-def nest(flat):
-    """{"blocks.0.norm1.weight": array} -> {"blocks": [{"norm1": {"weight": array}}]}: the inverse of trees.flatten."""
-    tree = {}
-    for name, array in flat.items():
-        *path, last = name.split(".")
-        branch = tree
-        for key in path:
-            branch = branch.setdefault(key, {})
-        branch[last] = array
-    tree["blocks"] = [tree["blocks"][str(i)] for i in range(len(tree["blocks"]))]
-    return tree

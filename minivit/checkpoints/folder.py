@@ -22,7 +22,7 @@ def open_source(folder, open_file):
             break
     else:
         raise CheckpointError(f"the folder {folder} holds no {' and no '.join(WEIGHTS)}: give the weights' file itself")
-    if not (folder / SETTINGS[0]).is_file():
+    if not (folder / SETTINGS[0]).is_file() and "minivit" not in source.metadata:       # a folder of minivit train
         raise CheckpointError(f"the folder {folder} holds no config.json: give the weights' file itself")
     source.label, source.settings = str(folder), settings_beside(folder / SETTINGS[0])
     return source

@@ -4,19 +4,18 @@ Kernels are (in, out); q, k and v are three kernels (D, H, d), so the number of 
 kernel is (P, P, C, D), which flattens to (P²C, D) as it is. GELU is the tanh form.
 """
 
-import re
-
 import numpy as np
 
+from ..errors import CheckpointError
 from ..images.preparation import Preprocessing
 from .naming import NORMS, PYTORCH_PARTS, expand
 
 NAME = "Google"
 RESAMPLE = "google"
 SIGNS = ("Transformer/encoderblock_", "Transformer/encoder_norm", "embedding/kernel")
-PREFIXES = ("params/", "opt/target/")
-IGNORED = {r"opt/state/": "the state of an optimiser, not of the model"}
-BEFORE_HEAD = r".*pre_logits/"
+IGNORED = {}
+BEFORE_HEAD = r"pre_logits/"
+HEAD = r"head/"
 
 NAMES = {
     "cls_token": "cls",
@@ -38,15 +37,16 @@ def matches(names):
 
 def name_map(names):
     """{minivit's name: (Google's, …)}."""
-    prefix = next((prefix for prefix in PREFIXES if any(name.startswith(prefix) for name in names)), "")
     table = dict(NAMES)
-    if prefix + BIG_VISION_POSITIONS in names:
+    if BIG_VISION_POSITIONS in names:
         table["pos_embed"] = BIG_VISION_POSITIONS
     layer = _layer(LINEN if any("/MlpBlock_0/" in name for name in names) else ORIGINAL)
-    return expand({ours: prefix + theirs for ours, theirs in table.items()},
-                  {ours: tuple(prefix + t for t in theirs) if isinstance(theirs, tuple) else prefix + theirs
-                   for ours, theirs in layer.items()},
-                  re.escape(prefix) + r"Transformer/encoderblock_(\d+)/", names, _parts)
+    return expand(table, layer, r"Transformer/encoderblock_(\d+)/", names, _parts)
+
+
+def cls_row(source):
+    """big_vision adds its positions before [CLS], which so has none; the others leave it open."""
+    return False if BIG_VISION_POSITIONS in source.shapes else None
 
 
 def _layer(numbered):
@@ -65,13 +65,21 @@ def _parts(module):
     return {"weight": "scale", "bias": "bias"} if module in NORMS else {**PYTORCH_PARTS, "weight": "kernel"}
 
 
-def settings(source, sizes):
-    """What the convention says where the file does not: (fields of ViTConfig, Preprocessing, labels)."""
+def settings(source, sizes, places):
+    """What the convention says: (fields of ViTConfig, labels). Raises CheckpointError."""
+    if "pos_embed" not in places:
+        raise CheckpointError(f"{source.label} holds no position embeddings: big_vision's sin-cos ones, which its "
+                              "files leave out, are not among those that minivit has")
     fields = {"layer_norm_eps": 1e-6, "gelu": "tanh"}
     query = next((shape for name, shape in source.shapes.items() if name.endswith("/query/kernel")), ())
     if len(query) == 3:
         fields["num_heads"] = query[1]
-    return fields, Preprocessing(resize="stretch", interpolation="bilinear"), None
+    return fields, None
+
+
+def preprocessing(source, config):
+    """The images of all of Google's evaluations are stretched, and run from -1 to 1."""
+    return Preprocessing(resize="stretch", interpolation="bilinear")
 
 
 def file_shape(name, shape, parts, config):

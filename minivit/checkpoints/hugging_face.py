@@ -8,7 +8,9 @@ import re
 
 from ..errors import CheckpointError
 from ..images.preparation import Preprocessing
-from .naming import expand
+from . import hugging_face_images, json_values
+from .module_settings import check_head, same_eps
+from .naming import expand, head_stem
 from .pytorch_layout import file_shape, patch_size, to_ours  # noqa: F401 - part of a format's interface
 
 NAME = "Hugging Face"
@@ -17,6 +19,7 @@ SIGNS = ("embeddings.patch_embeddings.projection.", "layernorm_before.", "embedd
 IGNORED = {r"(.*\.)?pooler\.": "the pooler is a further layer on [CLS], which the plain ViT has not",
            r"(.*\.)?embeddings\.mask_token$": "the mask token serves masked pre-training alone"}
 BEFORE_HEAD = None
+HEAD = r"classifier\.(\d+\.)?"
 
 NAMES = {
     "cls_token": "embeddings.cls_token",
@@ -24,7 +27,6 @@ NAMES = {
     "patch_embed.proj": "embeddings.patch_embeddings.projection.",
     "norm": "layernorm.",
 }
-HEAD = {"head": "classifier."}
 LAYER_4 = {
     "norm1": "encoder.layer.{i}.layernorm_before.",
     "attn.qkv": tuple(f"encoder.layer.{{i}}.attention.attention.{part}." for part in ("query", "key", "value")),
@@ -41,8 +43,11 @@ LAYER_5 = {
     "mlp.fc1": "layers.{i}.mlp.fc1.",
     "mlp.fc2": "layers.{i}.mlp.fc2.",
 }
-GELU_FORMS = {"gelu": "erf", "gelu_python": "erf", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
-FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+GELU_FORMS = {"gelu": "erf", "gelu_python": "erf", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh",
+              "gelu_python_tanh": "tanh", "gelu_accurate": "tanh"}
+EPS = {"vit": 1e-12, "vit_mae": 1e-12, "deit": 1e-12, "ijepa": 1e-12, "vit_msn": 1e-6}     # by model_type
+HEADS = 12                          # of every one of these configs, where it does not say
+PARTS = ("encoder", "vision_config", "backbone_config")     # where a config of several models keeps the ViT's
 
 
 def matches(names):
@@ -51,40 +56,85 @@ def matches(names):
 
 
 def name_map(names):
-    """{minivit's name: (Hugging Face's, …)}."""
-    places = (match[1] for name in names if (match := re.match(r"(.*?)embeddings\.", name)))
-    prefix = next(places, "vit.")
-    layer = LAYER_4 if any(".attention.attention." in name for name in names) else LAYER_5
-    pattern = re.escape(prefix) + next(iter(layer.values())).split("{i}")[0].replace(".", r"\.") + r"(\d+)\."
-    return expand({ours: prefix + theirs for ours, theirs in NAMES.items()} | HEAD,
-                  {ours: tuple(prefix + t for t in theirs) if isinstance(theirs, tuple) else prefix + theirs
-                   for ours, theirs in layer.items()}, pattern, names)
+    """{minivit's name: (Hugging Face's, …)}.
+
+    save_pretrained of a ViTMSNForImageClassification leaves the prefix of its layers out (transformers 5.24).
+    """
+    prefix = next((match[1] for name in names if (match := re.match(r"(.*?)embeddings\.", name))), "vit.")
+    layer = LAYER_4 if any("attention.attention." in name for name in names) else LAYER_5
+    pattern = next(iter(layer.values())).split("{i}")[0].replace(".", r"\.") + r"(\d+)\."
+    if not any(re.match(pattern, name) for name in names):
+        pattern = re.escape(prefix) + pattern
+        layer = {ours: tuple(prefix + t for t in theirs) if isinstance(theirs, tuple) else prefix + theirs
+                 for ours, theirs in layer.items()}
+    head = {"head": head_stem(names, HEAD) or "classifier."}
+    return expand({ours: prefix + theirs for ours, theirs in NAMES.items()} | head, layer, pattern, names)
 
 
-def settings(source, sizes):
-    """What the JSON files beside the weights or the convention say: (fields of ViTConfig, Preprocessing, labels)."""
-    config = source.module.config.to_dict() if source.module is not None else source.settings.get("config.json")
-    if config is None or config.get("model_type") != "vit":
-        return {"layer_norm_eps": 1e-12, "gelu": "erf"}, _preprocessing({}), None
+def cls_row(source):
+    """The table of positions has a row for [CLS]."""
+    return True
+
+
+def settings(source, sizes, places):
+    """What config.json, or a module's config, says, else the convention: (fields of ViTConfig, labels)."""
+    if source.module is not None and hasattr(source.module, "classifier"):
+        check_head(source.module.classifier)
+    config = _config(source)
+    if config is None:
+        source.assumed.append("layer_norm_eps=1e-12 as in ViT's configuration (ViT-MSN's has 1e-6)")
+        return {"layer_norm_eps": 1e-12, "gelu": "erf"}, None
+    where = f"{source.label}: config.json" if source.module is None else f"{source.label}: its config"
     _check_sizes(source, config, sizes)
-    activation = config.get("hidden_act", "gelu")
+    eps = json_values.number(config, "layer_norm_eps", where, EPS[config["model_type"]])
+    if source.module is not None:
+        norms = [part for part in source.module.modules() if "Norm" in type(part).__name__]
+        if same_eps(norms) != eps:
+            raise CheckpointError(f"{where} has layer_norm_eps {eps}, its norms {norms[0].eps}: make them agree")
+    activation = json_values.text(config, "hidden_act", where, "gelu")
     if activation not in GELU_FORMS:
-        raise CheckpointError(f"{source.label}: hidden_act {activation!r} is no GELU; minivit has "
+        raise CheckpointError(f"{where}: hidden_act {activation[:60]!r} is no GELU that minivit has: "
                               f"{', '.join(GELU_FORMS)}")
-    fields = {"layer_norm_eps": config.get("layer_norm_eps", 1e-12), "gelu": GELU_FORMS[activation]}
-    if "num_attention_heads" in config:
-        fields["num_heads"] = config["num_attention_heads"]
-    if "image_size" in config:
-        size = config["image_size"]
-        fields["image_size"] = tuple(size) if isinstance(size, list) else size
-    labels = _labels(config.get("id2label"), sizes["num_classes"])
-    return fields, _preprocessing(source.settings.get("preprocessor_config.json", {})), labels
+    fields = {"layer_norm_eps": eps, "gelu": GELU_FORMS[activation],
+              "num_heads": json_values.whole(config, "num_attention_heads", where, HEADS)}
+    size = json_values.sides(config, "image_size", where, 224)
+    if config.get("problem_type") == "multi_label_classification":
+        source.assumed.append("one answer an image, though config.json says multi_label_classification: its "
+                              "probabilities are sigmoids of the logits, minivit's a softmax")
+    return fields | {"image_size": size}, _labels(config.get("id2label"), sizes["num_classes"])
+
+
+def _config(source):
+    """The configuration of the ViT among what the source says, or None where it says nothing of that kind."""
+    if source.module is not None:
+        config = getattr(source.module, "config", None)
+        config = config.to_dict() if hasattr(config, "to_dict") else None
+    else:
+        config = source.settings.get("config.json")
+    if config and config.get("model_type") not in EPS:
+        part = next((config[name] for name in PARTS if isinstance(config.get(name), dict)
+                     and config[name].get("model_type") in EPS), None)
+        if part is None:
+            found = str(config.get("model_type"))[:60]
+            raise CheckpointError(f"{source.label}: its config.json has model_type {found!r}, expected one of "
+                                  f"{', '.join(EPS)}")
+        return part
+    return config or None
+
+
+def preprocessing(source, config):
+    """preprocessor_config.json's, else ViTImageProcessor's defaults. Raises CheckpointError."""
+    about = source.settings.get("preprocessor_config.json")
+    if about is None:
+        source.assumed.append("preprocessing as ViTImageProcessor's defaults have it")
+        return Preprocessing(resize="stretch", crop_fraction=1.0, interpolation="bilinear")
+    return hugging_face_images.preprocessing(about, f"{source.label}: preprocessor_config.json", config.height_width)
 
 
 def _check_sizes(source, config, sizes):
     for theirs, ours in (("hidden_size", "width"), ("num_hidden_layers", "num_layers"),
                          ("intermediate_size", "mlp_width"), ("patch_size", "patch_size")):
-        if theirs in config and config[theirs] != sizes[ours]:
+        if theirs in config and config[theirs] not in (sizes[ours], [sizes[ours]] * 2):
             raise CheckpointError(f"{source.label}: config.json has {theirs} {config[theirs]!r}, the weights "
                                   f"{sizes[ours]}: they do not belong together")
 
@@ -97,16 +147,3 @@ def _labels(id2label, num_classes):
     if set(by_number) != set(range(num_classes)) or all(by_number[k] == f"LABEL_{k}" for k in by_number):
         return None
     return [by_number[k] for k in range(num_classes)]
-
-
-def _preprocessing(about):
-    """Preprocessing from preprocessor_config.json; from the image processor's defaults where it says nothing."""
-    size = about.get("size", {})
-    crop, covered = about.get("crop_size"), size.get("shortest_edge") if isinstance(size, dict) else None
-    fraction = 1.0
-    if about.get("do_center_crop") and isinstance(crop, dict) and covered:
-        fraction = min(crop.get("height", covered) / covered, 1.0)
-    return Preprocessing(mean=tuple(about.get("image_mean", (0.5, 0.5, 0.5))),
-                         std=tuple(about.get("image_std", (0.5, 0.5, 0.5))),
-                         resize="crop" if covered else "stretch", crop_fraction=fraction,
-                         interpolation=FILTERS.get(about.get("resample", 2), "bilinear"))

@@ -8,6 +8,7 @@ import re
 
 BARE = ("cls_token", "pos_embed")
 NORMS = ("norm", "norm1", "norm2", "fc_norm")
+LAYER_PARTS = ("weight", "bias", "running_mean", "running_var", "weight_g", "weight_v")
 PYTORCH_PARTS = {"weight": "weight", "bias": "bias"}
 
 
@@ -32,3 +33,18 @@ def expand(table, layer_table, layer_pattern, names, parts=lambda module: PYTORC
             for part, their_part in parts(module.split(".")[-1]).items():
                 places[f"{module}.{part}"] = tuple(stem + their_part for stem in stems)
     return places
+
+
+def head_stem(names, pattern):
+    """What stands before "weight" and "bias" of a linear head, where there is one, else None.
+
+    pattern: the stems that a head may have, such as head. alone and head.1. behind a dropout. Two stems are two layers.
+    """
+    stems = head_stems(names, pattern)
+    return stems[0] if len(stems) == 1 else None
+
+
+def head_stems(names, pattern):
+    """The stems of all layers that the head has."""
+    return list(dict.fromkeys(name[:match.end()] for name in names
+                              if (match := re.match(pattern, name)) and name[match.end():] in LAYER_PARTS))

@@ -4,16 +4,17 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
-from safetensors.numpy import save_file
+from numpy.typing import DTypeLike
 
 from ..errors import CheckpointError
 from ..images.preparation import Preprocessing
-from .atomic import replacing
+from ..model import VisionTransformer
+from . import safetensors_file
 from .timm import (  # noqa: F401 - a format's interface, which is timm's but for the settings
     BEFORE_HEAD,
+    HEAD,
     IGNORED,
     RESAMPLE,
     file_shape,
@@ -27,38 +28,28 @@ NAME = "minivit"
 KEY = "minivit"
 
 
-def save(model, path, dtype=None):
+def save(model: VisionTransformer, path: str | os.PathLike[str], dtype: DTypeLike | None = None) -> None:
     """Write a model to a .safetensors file, atomically: a crash leaves the old file, or none, never half of one.
 
-    dtype: what the file holds, the model's own by default; "float16" halves it and is read back as float32.
-    Raises ValueError for another ending or dtype.
+    dtype: what the file holds, the model's own by default; "float16" and "bfloat16" halve it and are read back as
+    float32. Raises ValueError for another ending or dtype, and for weights that float16 cannot hold.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"minivit saves .safetensors files, found the name {path.name!r}")
     if dtype is not None:
-        _check_dtype(dtype)
-    tensors = {name: np.ascontiguousarray(a, dtype=dtype) for name, a in state_dict(model).items()}
-    write_tensors(path, tensors, {KEY: json.dumps(describe(model))})
+        dtype = _float_name(dtype)
+    safetensors_file.write(path, state_dict(model), {KEY: json.dumps(describe(model))}, dtype)
 
 
-def _check_dtype(dtype):
+def _float_name(dtype):
     try:
-        known = np.dtype(dtype) in (np.float16, np.float32, np.float64)
+        name = dtype if dtype == "bfloat16" else np.dtype(dtype).name
     except TypeError:
-        known = False
-    if not known:
-        raise ValueError(f"a file holds float16, float32 or float64, found {dtype!r}")
-
-
-def write_tensors(path, tensors, metadata):
-    """Write a .safetensors file that appears whole."""
-    path = Path(path)
-    with replacing(path) as temporary:
-        # save_file writes to a file of its own naming beside its target first; killed, it leaves that behind.
-        with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".part") as folder:
-            save_file(tensors, Path(folder) / path.name, metadata=metadata)
-            os.replace(Path(folder) / path.name, temporary)
+        name = None
+    if name not in ("float16", "bfloat16", "float32", "float64"):
+        raise ValueError(f"a file holds float16, bfloat16, float32 or float64, found {dtype!r}")
+    return name
 
 
 def describe(model):
@@ -67,20 +58,40 @@ def describe(model):
             "labels": model.labels, "name": model.name}
 
 
-def settings(source, sizes):
-    """What the file's metadata says: (fields of ViTConfig, Preprocessing, labels). Raises CheckpointError."""
+def cls_row(source):
+    """The table of positions has a row for [CLS]."""
+    return True
+
+
+def settings(source, sizes, places):
+    """What the file's metadata says: (fields of ViTConfig, labels). Raises CheckpointError."""
     try:
         about = json.loads(source.metadata[KEY])
         fields, labels, name = dict(about["config"]), about["labels"], about["name"]
+        if "image_size" in fields and fields["image_size"] is None:
+            raise ValueError("image_size is null")
         if isinstance(fields.get("image_size"), list):
             fields["image_size"] = tuple(fields["image_size"])
         if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
             raise ValueError("labels are a list of names")
         if not isinstance(name, str | None):
             raise ValueError("name is a text")
-        return fields, Preprocessing(**about["preprocessing"]), labels
+        preprocessing(source, None)
+        return fields, labels
     except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{source.label}: its minivit metadata cannot be read: {error}") from None
+        raise _unreadable(source, error) from None
+
+
+def preprocessing(source, config):
+    """What the file's metadata says. Raises CheckpointError."""
+    try:
+        return Preprocessing(**json.loads(source.metadata[KEY])["preprocessing"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise _unreadable(source, error) from None
+
+
+def _unreadable(source, error):
+    return CheckpointError(f"{source.label}: its minivit metadata cannot be read: {error}")
 
 
 def model_name(source):

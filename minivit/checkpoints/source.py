@@ -16,6 +16,8 @@ class Source:
     label: what messages call it. shapes: {name: shape}, known before any payload is read. read: name -> array, float16,
     float32 or float64. metadata: a .safetensors file's own. settings: {file name: content} of the JSON files beside the
     weights. module: the torch module, where it is one. dtype: what the model's dtype will be unless told otherwise.
+    ignored: {what was left out before names were matched: why}. assumed: what nothing tells and is taken from a
+    convention, a phrase each, which `load` tells on stderr.
     """
 
     label: str
@@ -25,6 +27,8 @@ class Source:
     settings: dict = field(default_factory=dict)
     module: object = None
     dtype: str = "float32"
+    ignored: dict = field(default_factory=dict)
+    assumed: list = field(default_factory=list)
 
 
 @contextmanager

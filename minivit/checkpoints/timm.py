@@ -7,17 +7,19 @@ Under average pooling the final norm comes after the pooling and is called fc_no
 import numpy as np
 
 from ..engine.devices import to_device
-from ..errors import CheckpointError
 from ..head import norm_name
-from ..images.preparation import FILTERS, Preprocessing
+from ..model import VisionTransformer
 from ..trees import flatten
-from .naming import BARE, expand
+from ..types import Params
+from . import timm_settings
+from .naming import BARE, expand, head_stem
 
 NAME = "timm"
 RESAMPLE = "timm"
 SIGNS = ("patch_embed.proj.", "blocks.", "pos_embed")
 IGNORED = {}
 BEFORE_HEAD = r"pre_logits\."
+HEAD = r"head\.(\d+\.)?"
 
 SECTIONS = ("cls_token", "pos_embed", "patch_embed.proj", "norm", "fc_norm", "head")
 LAYER_SECTIONS = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
@@ -32,45 +34,22 @@ def matches(names):
 
 def name_map(names):
     """{minivit's name: (timm's,)}: the same."""
-    return expand(NAMES, LAYER, r"blocks\.(\d+)\.", names)
+    return expand(NAMES | {"head": head_stem(names, HEAD) or NAMES["head"]}, LAYER, r"blocks\.(\d+)\.", names)
 
 
-def settings(source, sizes):
-    """What the convention, a module or config.json say: (fields of ViTConfig, Preprocessing, labels)."""
-    fields, about, labels = {"layer_norm_eps": 1e-6, "gelu": "erf"}, {}, None
-    if source.module is not None:
-        fields |= _module_fields(source.module)
-        about = getattr(source.module, "pretrained_cfg", None) or {}
-    elif "pretrained_cfg" in source.settings.get("config.json", {}):
-        config = source.settings["config.json"]
-        about = config["pretrained_cfg"]
-        labels = config.get("label_names", about.get("label_names"))
-        fields |= {"gelu": "tanh"} if "gelu_tanh" in str(config.get("model_args", "")) else {}
-    return fields, _preprocessing(about, sizes), labels
+def cls_row(source):
+    """Whether the table of positions has a row for [CLS]: True, False, or None where nothing tells (no_embed_class)."""
+    return timm_settings.cls_row(source)
 
 
-def _module_fields(module):
-    """Heads, eps, GELU form and grid of a timm VisionTransformer. Raises CheckpointError for what minivit has not."""
-    from .module_settings import gelu_form
-    block = module.blocks[0]
-    if getattr(module, "global_pool", "token") != "token" and not hasattr(module.fc_norm, "weight"):
-        raise CheckpointError(f"the timm module pools by {module.global_pool!r} after its final norm; minivit reads "
-                              "[CLS], or the mean before the norm (timm's fc_norm)")
-    fields = {"num_heads": block.attn.num_heads, "layer_norm_eps": block.norm1.eps, "gelu": gelu_form(block.mlp.act)}
-    if getattr(module.patch_embed, "grid_size", None):
-        patch = module.patch_embed.patch_size
-        fields["image_size"] = tuple(n * p for n, p in zip(module.patch_embed.grid_size, patch))
-    return fields
+def settings(source, sizes, places):
+    """What a module, config.json or the convention say: (fields of ViTConfig, labels). Raises CheckpointError."""
+    return timm_settings.settings(source, sizes, places)
 
 
-def _preprocessing(about, sizes):
-    """Preprocessing from a pretrained_cfg; where it says nothing, the published recipe for the model's resolution."""
-    small = np.max(sizes.get("image_size", 224)) <= 256
-    interpolation = about.get("interpolation", "bicubic")
-    return Preprocessing(mean=tuple(about.get("mean", (0.5, 0.5, 0.5))), std=tuple(about.get("std", (0.5, 0.5, 0.5))),
-                         resize="stretch" if about.get("crop_mode") == "squash" else "crop",
-                         crop_fraction=about.get("crop_pct") or (0.9 if small else 1.0),
-                         interpolation=interpolation if interpolation in FILTERS else "bicubic")
+def preprocessing(source, config):
+    """The pretrained_cfg's, else the published recipe. Raises CheckpointError for what minivit does not have."""
+    return timm_settings.preprocessing(source, config)
 
 
 def file_shape(name, shape, parts, config):
@@ -88,7 +67,7 @@ def patch_size(shape):
     return shape[-1]
 
 
-def state_dict(model, grads=None):
+def state_dict(model: VisionTransformer, grads: Params | None = None) -> dict[str, np.ndarray]:
     """Flat {timm name: NumPy array in timm's shape} of a model's weights, or of grads nested like its params."""
     patch_size = model.config.patch_size
     tensors = flatten(model.params if grads is None else grads)

@@ -5,14 +5,16 @@ ever passes weights_only=False.
 """
 
 import os
+import re
 import zipfile
 
 from ..errors import CheckpointError
-from .source import Source, damage_is_told
+from . import state_dicts
+from .source import damage_is_told
 from .zip_file import MAGIC, open_zip
 
-NESTED_UNDER = ("state_dict_ema", "model_ema", "state_dict", "model")
 LARGEST_PICKLE = 16 << 20
+SCRIPTS = ("ScriptModule", "RecursiveScriptModule", "TopLevelTracedModule")
 
 
 def is_module(source):
@@ -22,15 +24,22 @@ def is_module(source):
 
 def from_module(module):
     """The Source of a torch module. Its weights are copied: training it further does not change the model."""
-    tensors = dict(module.state_dict())
-    dtypes = {str(tensor.dtype) for tensor in tensors.values() if tensor.is_floating_point()}
     label = f"the torch module {type(module).__name__}"
-    source = _from_tensors(label, tensors, copy=True)
-    source.module, source.dtype = module, "float64" if dtypes == {"torch.float64"} else "float32"
+    tensors = dict(module.state_dict())
+    for name, value in tensors.items():
+        if not state_dicts.is_tensor(value) or getattr(value, "is_quantized", False):
+            raise CheckpointError(f"{label} is quantised: {name} is no tensor of floats; give the module that it was "
+                                  "made from")
+    source = state_dicts.from_mapping(tensors)
+    source.label = label
+    if type(module).__name__ in SCRIPTS:
+        source.assumed.append("what TorchScript keeps no record of")
+    else:
+        source.module = module
     return source
 
 
-def open_source(path):
+def open_source(path, key=None):
     """The Source of a file that torch.save wrote. Raises CheckpointError."""
     label = str(path)
     try:
@@ -40,12 +49,25 @@ def open_source(path):
                               "or convert it to .safetensors where torch is") from None
     with damage_is_told(label, "file of torch.save's that holds nothing but tensors"):
         _look_over(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        tensors = _state_dict(content, label, torch.Tensor)
-        claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-        if claimed > os.path.getsize(path):
-            raise CheckpointError(f"{label} claims {claimed:,} bytes of tensors, more than the file holds")
-        return _from_tensors(label, tensors)
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise _refused(path, error) from None
+        source = state_dicts.from_content(content, label, key, most=os.path.getsize(path))
+        source.dtype = "float32"
+        return source
+
+
+def _refused(path, error):
+    """What to tell of a pickle that torch.load refuses: the object in it, where it names one, and how to convert."""
+    found = re.search(r"GLOBAL ([\w.]{1,100})", str(error))
+    if not found:
+        return error
+    a_module = re.search(r"\.nn\.|model|vit|net", found[1], re.IGNORECASE)
+    part = ".state_dict()" if a_module else "['model'], or under whatever key its state dict is"
+    return CheckpointError(
+        f"{path} holds a {found[1]}, which only Python code can make: refused. Where you trust the file, convert it: "
+        f"content = torch.load(path, weights_only=False), then torch.save(content, 'new.pth') of content{part}")
 
 
 def _look_over(path):
@@ -54,37 +76,13 @@ def _look_over(path):
         if file.read(4) != MAGIC:
             return
     with open_zip(path) as archive:
+        names = archive.namelist()
+        if any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names):
+            raise CheckpointError(f"{path} is a TorchScript archive: give minivit.load the module that torch.jit.load "
+                                  "makes of it")
         for member in archive.infolist():
             if member.compress_type != zipfile.ZIP_STORED:
                 raise CheckpointError(f"{path}: {member.filename} is packed, which torch.save never does: refused")
             if member.filename.endswith(".pkl") and member.file_size > LARGEST_PICKLE:
                 raise CheckpointError(f"{path}: {member.filename} has {member.file_size:,} bytes; a list of a ViT's "
                                       f"tensors takes far less than {LARGEST_PICKLE:,}")
-
-
-def _state_dict(content, label, tensor_type):
-    """{name: tensor} from what the file holds, one level down where a training script nested it."""
-    for key in NESTED_UNDER:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not content:
-        raise CheckpointError(f"{label} holds a {type(content).__name__}, expected a dict of tensors")
-    for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, tensor_type):
-            raise CheckpointError(f"{label}: {name!r} is a {type(value).__name__}, expected a tensor: save the model's "
-                                  "state_dict()")
-    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
-
-
-def _from_tensors(label, tensors, copy=False):
-    def read(name):
-        tensor = tensors[name]
-        if not tensor.is_floating_point() or str(tensor.layout) != "torch.strided" or tensor.is_meta:
-            raise CheckpointError(f"{label}: {name} is {tensor.dtype}, {tensor.layout}, on {tensor.device}: expected "
-                                  "plain floats")
-        tensor = tensor.detach().cpu()
-        if str(tensor.dtype) not in ("torch.float64", "torch.float32", "torch.float16"):
-            tensor = tensor.float()
-        return tensor.numpy().copy() if copy else tensor.numpy()
-
-    return Source(label, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, read)

@@ -25,6 +25,10 @@ def open_zip(path):
     if directory > LARGEST_DIRECTORY:
         raise CheckpointError(f"{path} has a zip directory of {directory:,} bytes: far too many members for a ViT")
     archive = zipfile.ZipFile(path)
+    before = min((member.header_offset for member in archive.infolist()), default=0)
+    if before:
+        raise CheckpointError(f"{path} begins with {before:,} bytes that are no part of its zip: it is another kind of "
+                              "file with a zip behind it")
     unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > SMALL and unpacked > LARGEST_RATIO * size:
         raise CheckpointError(f"{path} would unpack to {unpacked:,} bytes from {size:,}: refused as a zip bomb")

@@ -1,6 +1,12 @@
-"""What several commands take: a model, a device, an image size."""
+"""What several commands take: a model, what its file does not tell, a device, an image size."""
 
 import argparse
+import math
+from pathlib import Path
+
+from ..config import LARGEST_SIDE
+
+LOADING = ("num_heads", "image_size", "layer_norm_eps", "gelu", "pool", "key", "prefix")
 
 
 def new_command(commands, name, run, summary, description, example):
@@ -11,11 +17,31 @@ def new_command(commands, name, run, summary, description, example):
     return parser
 
 
-def add_model(parser):
-    """--model, a packaged model's name, a file or a folder."""
+def add_model(parser, with_image_size=True):
+    """--model, a packaged model's name, a file or a folder, and the options that say what such a file does not tell."""
     parser.add_argument("--model", metavar="NAME|PATH",
                         help="a packaged model's name, or any file or folder of weights that minivit.load reads "
                              "(the packaged model, cifar10)")
+    add_loading(parser, with_image_size)
+
+
+def add_loading(parser, with_image_size=True):
+    """The options for what a file of weights does not tell; `loading_options` reads them."""
+    group = parser.add_argument_group("what the file of weights does not tell")
+    group.add_argument("--num-heads", type=positive, metavar="H", help="attention heads")
+    if with_image_size:
+        group.add_argument("--image-size", type=image_size, metavar="SIZE",
+                           help="pixels, one number or HEIGHTxWIDTH; learned positions of another size are resampled")
+    group.add_argument("--layer-norm-eps", type=float, metavar="EPS", help="LayerNorm's eps")
+    group.add_argument("--gelu", choices=("erf", "tanh"), help="the form of GELU")
+    group.add_argument("--pool", choices=("cls", "mean"), help="what the head reads, where nothing tells")
+    group.add_argument("--key", metavar="KEY", help="the state dict to read, where a file holds several")
+    group.add_argument("--prefix", metavar="TEXT", help="what the model's names begin with, where there are several")
+
+
+def loading_options(options, names=LOADING):
+    """Keyword arguments of minivit.load: those of the options that were given."""
+    return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
 
 
 def add_device(parser):
@@ -23,16 +49,17 @@ def add_device(parser):
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to compute (%(default)s)")
 
 
-def model_from(options, **changes):
-    """The model that --model and --device name. Raises CheckpointError."""
+def model_from(options):
+    """The model that --model and --device name, with what the options tell of it. Raises CheckpointError."""
     from ..checkpoints.loading import DEFAULT, load
-    return load(options.model or DEFAULT, **changes).to(options.device)
+    source = DEFAULT if options.model is None else options.model
+    return load(source, **loading_options(options)).to(options.device)
 
 
 def image_size(text):
     """"224" -> 224, "224x320" -> (224, 320): height x width."""
     sides = tuple(int(side) for side in text.lower().split("x"))
-    if len(sides) not in (1, 2) or min(sides) < 1:
+    if len(sides) not in (1, 2) or min(sides) < 1 or max(sides) > LARGEST_SIDE:
         raise ValueError
     return sides[0] if len(sides) == 1 else sides
 
@@ -53,7 +80,24 @@ def whole(text):
     return value
 
 
+def seconds(text):
+    """A number from 0 on; infinity is never."""
+    value = float(text)
+    if math.isnan(value) or value < 0:
+        raise ValueError
+    return value
+
+
+def folder(text):
+    """A folder's path, which is not the present one where the text is empty."""
+    if not text:
+        raise ValueError
+    return Path(text)
+
+
 # argparse names the type in its message: "invalid HEIGHTxWIDTH in pixels value: 'abc'".
-image_size.__name__ = "image size (a number of pixels, or HEIGHTxWIDTH)"
+image_size.__name__ = f"image size (a number of pixels up to {LARGEST_SIDE:,}, or HEIGHTxWIDTH)"
+folder.__name__ = "name of a folder"
+seconds.__name__ = "number of seconds (from 0 on)"
 positive.__name__ = "number (a whole one, from 1 on)"
 whole.__name__ = "number (a whole one, from 0 on)"

@@ -1,6 +1,10 @@
 """`minivit compare`: do two models, or a model and a port of it, compute the same?"""
 
-from .arguments import new_command
+from dataclasses import asdict
+
+from .arguments import add_loading, loading_options, new_command
+from .inputs import opened
+from .outputs import add_json, check_output, tell_json
 
 DESCRIPTION = """\
 Compare a model with a reference, step by step, in float64: a row a step of the trace, the largest absolute and the
@@ -23,11 +27,21 @@ def add_to(commands):
     parser.add_argument("--image", metavar="IMAGE",
                         help='an image file (the reference\'s "pixels", else the photo that comes with minivit)')
     parser.add_argument("--gradients", action="store_true", help="compare the gradient of every parameter too")
+    add_loading(parser)
+    add_json(parser, "the table")
 
 
 def run(options):
     """Print the table. Returns 1 where the two disagree."""
     from ..checking.comparison import compare
-    comparison = compare(options.model, options.reference, options.image, options.gradients)
-    print(comparison)
+    from ..checkpoints.loading import load
+    from ..errors import plain
+    check_output(options.json, (options.model, options.reference, options.image))
+    image = None if options.image is None else opened(options.image)
+    model = load(options.model, dtype="float64", **loading_options(options))
+    comparison = compare(model, options.reference, image, options.gradients)
+    if options.json != "-":
+        print("\n".join(plain(line) for line in str(comparison).splitlines()))
+    tell_json(options, {"agrees": comparison.agrees, "first_difference": comparison.first_difference,
+                        **asdict(comparison)})
     return 0 if comparison.agrees else 1

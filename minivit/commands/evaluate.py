@@ -1,6 +1,7 @@
 """`minivit evaluate`: how well a model names labelled images."""
 
 from .arguments import add_device, add_model, model_from, new_command
+from .outputs import add_json, check_output, tell_json
 
 DESCRIPTION = """\
 Measure a model on labelled images, which must not be those it was trained on: accuracy, loss, accuracy of each class,
@@ -9,8 +10,8 @@ original binary version, as for minivit train.
 """
 
 EXAMPLE = """\
-  minivit evaluate cifar10.zip --split test
-  minivit evaluate photos --model runs/photos/model.safetensors --json result.json
+  minivit evaluate cifar10.zip
+  minivit evaluate photos --split val --model runs/photos --json result.json
 """
 
 WIDEST_MATRIX = 20          # with more classes the matrix is in the JSON alone
@@ -20,33 +21,32 @@ def add_to(commands):
     """Add `evaluate` to argparse's sub-parsers."""
     parser = new_command(commands, "evaluate", run, "accuracy and confusion on labelled images", DESCRIPTION, EXAMPLE)
     parser.add_argument("data", metavar="DATA", help="folder, .zip or .tar.gz of labelled images")
-    parser.add_argument("--split", default="", help="folder inside DATA whose folders are the classes (DATA itself)")
+    parser.add_argument("--split", help="folder inside DATA whose folders are the classes "
+                                        "(test where there is one, else DATA itself)")
     add_model(parser)
-    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON, too")
+    add_json(parser, "the figures")
     add_device(parser)
 
 
 def run(options):
     """Read, measure, print, and write the JSON where asked."""
-    from ..training.data import read_labelled_images
+    from ..training.data import read_labelled_images, test_part
     from ..training.evaluation import confusion, evaluate
+    check_output(options.json, (options.data, options.model))
     model = model_from(options)
-    data = read_labelled_images(options.data, options.split, model.config.height_width, model.preprocessing)
+    split = test_part(options.data) if options.split is None else options.split
+    data = read_labelled_images(options.data, split, model.config.height_width, model.preprocessing)
     data = _with_model_classes(data, model)
     result = evaluate(model, data)
     counts = confusion(data.labels, result["probabilities"].argmax(axis=1), len(data.classes))      # (K, K)
-    figures = {"model": model.name, "data": str(options.data), "split": options.split, "images": len(data),
+    figures = {"model": model.name, "data": str(options.data), "split": split, "images": len(data),
                "accuracy": result["accuracy"], "loss": result["loss"],
                "accuracy_per_class": {name: int(row[k]) / int(row.sum()) if row.sum() else None
                                       for k, (name, row) in enumerate(zip(data.classes, counts))},
                "classes": list(data.classes), "confusion": counts.tolist()}
-    _print(figures)
-    if options.json:
-        import json
-
-        from ..checkpoints.atomic import replacing
-        with replacing(options.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2) + "\n")
+    if options.json != "-":
+        _print(figures)
+    tell_json(options, figures)
 
 
 def _with_model_classes(data, model):
@@ -68,14 +68,15 @@ def _with_model_classes(data, model):
 
 
 def _print(figures):
-    print(f"{figures['model']} on {figures['images']:,} images of {figures['data']} {figures['split']}".rstrip())
+    from ..errors import plain
+    print(plain(f"{figures['model']} on {figures['images']:,} images of {figures['data']} {figures['split']}".rstrip()))
     print(f"accuracy {figures['accuracy']:.2%}, loss {figures['loss']:.4f} nats\n")
-    names, counts = figures["classes"], figures["confusion"]
+    names, counts = [plain(name) for name in figures["classes"]], figures["confusion"]
     wide = max(10, *map(len, names))
     matrix = len(names) <= WIDEST_MATRIX
     heading = " ".join(f"{name[:8]:>8}" for name in names)
     print(f"{'true class':{wide}}  accuracy" + f"   predicted: {heading}" * matrix)
-    for name, row in zip(names, counts):
-        share = figures["accuracy_per_class"][name]
+    for name, known_as, row in zip(names, figures["classes"], counts):
+        share = figures["accuracy_per_class"][known_as]
         told = "–" if share is None else f"{share:.1%}"
         print(f"{name:{wide}}  {told:>8}" + (" " * 14 + " ".join(f"{n:8}" for n in row)) * matrix)

@@ -1,6 +1,8 @@
 """`minivit explain`: the figure of a prediction, as `p.show()` draws it, written to a file."""
 
 from .arguments import add_device, add_model, model_from, new_command
+from .inputs import HELP, images_of, opened
+from .outputs import check_output
 
 DESCRIPTION = """\
 Draw what a model makes of an image: the image as the model reads it, its patches, how much the last layer looks at
@@ -17,7 +19,7 @@ EXAMPLE = """\
 def add_to(commands):
     """Add `explain` to argparse's sub-parsers."""
     parser = new_command(commands, "explain", run, "draw what a model makes of images", DESCRIPTION, EXAMPLE)
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="an image file; a row each, eight at most")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"{HELP}; a row each, eight at most")
     parser.add_argument("--sample", action="store_true", help="explain the photo of a cat that comes with minivit")
     parser.add_argument("-o", "--output", required=True, metavar="FILE",
                         help="where to write the figure: .png, .svg, .pdf or .jpg")
@@ -31,16 +33,17 @@ def run(options):
     matplotlib.use("Agg")                                               # a file is wanted, never a window
 
     from .. import prediction
-    from ..explain.answers.prediction_figure import MOST_IMAGES
+    from ..explain.answers.prediction_figure import MOST_IMAGES, prediction_figure
     from ..samples import CAT
-    images = [CAT] * options.sample + options.images
+    images = [CAT] * options.sample + [image for _, image in images_of(options.images)]
     if not images:
         raise ValueError("no image given: minivit explain photo.jpg -o out.png, "
                          "or --sample for the photo that comes with minivit")
     if len(images) > MOST_IMAGES:
         raise ValueError(f"one figure holds {MOST_IMAGES} images, found {len(images)}: call minivit explain again")
     file_format = _format(options.output)
-    figure = prediction.forward(images, model_from(options)).show()
+    check_output(options.output, [options.model, *images])
+    figure = prediction_figure(prediction.forward([opened(image) for image in images], model_from(options)))
     write(figure, options.output, file_format)
     print(options.output)
 

@@ -50,7 +50,7 @@ def blas_lines(seconds=0.25):
     lines = [f"{library['internal_api']} {library['version']}, kernel {library.get('architecture') or 'unnamed'}, "
              f"{library['num_threads']} thread(s)" for library in libraries]
     if libraries[0]["internal_api"] == "openblas":
-        from ..benchmarking.kernel_rates import kernel_rates
+        from .kernel_rates import kernel_rates
         in_use = libraries[0]["architecture"]
         try:
             rates, own = kernel_rates(in_use, seconds)

@@ -1,6 +1,9 @@
 """`minivit trace`: every step from pixels to probabilities, with its shape and what it is."""
 
-from .arguments import add_device, add_model, image_size, model_from, new_command, whole
+from . import letters
+from .arguments import LOADING, add_device, add_model, model_from, new_command, whole
+from .inputs import opened
+from .outputs import add_json, check_output, tell_json
 
 DESCRIPTION = """\
 Print every named step of one forward pass: its shape, what it is, its mean and its standard deviation. Without IMAGE
@@ -25,7 +28,7 @@ STEPS = {
     "query": "q, what each token looks for (eq. 5)",
     "key": "k, what each token answers to (eq. 5)",
     "value": "v, what each token hands on (eq. 5)",
-    "scores": "qkᵀ / √d (eq. 6)",
+    "scores": "q kᵀ / √d (eq. 6)",
     "attention": "A = softmax of each row (eq. 6)",
     "attended": "[A₁v₁ … A_H v_H] U (eq. 7, 8)",
     "residual1": "z' = attended + z (eq. 2)",
@@ -43,13 +46,14 @@ STEPS = {
 def add_to(commands):
     """Add `trace` to argparse's sub-parsers."""
     parser = new_command(commands, "trace", run, "print every step from pixels to probabilities", DESCRIPTION, EXAMPLE)
-    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image file (the photo that comes with minivit)")
+    parser.add_argument("image", nargs="?", metavar="IMAGE",
+                        help="an image file, or - for standard input (the photo that comes with minivit)")
     add_model(parser)
     parser.add_argument("--variant", metavar="NAME", help="a variant of the table, with random weights: B/16, Ti/16 …")
-    parser.add_argument("--image-size", type=image_size, metavar="SIZE", help="pixels, one number or HEIGHTxWIDTH")
     parser.add_argument("--num-classes", type=whole, metavar="K", help="with --variant: classes (1000)")
     parser.add_argument("--seed", type=whole, metavar="N", help="with --variant: decides the random weights (0)")
     parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the arrays, under the steps' names")
+    add_json(parser, "the table")
     add_device(parser)
 
 
@@ -58,15 +62,21 @@ def run(options):
     _check(options)
     import sys
 
+    from ..errors import plain
     from ..samples import CAT
     from ..tracing import trace
     model, about = _model(options)
-    steps = trace(model, model.prepare(options.image or CAT))
+    steps = trace(model, model.prepare(CAT if options.image is None else opened(options.image)))
     if options.output:
         write(steps, options.output)
-        print(f"wrote {len(steps)} arrays to {options.output}", file=sys.stderr)
-    print(f"{options.image or 'the photo that comes with minivit'}\n{about}\n")
-    _print_table(steps)
+        print(f"wrote {len(steps)} arrays to {plain(options.output)}", file=sys.stderr)
+    name = {None: "the photo that comes with minivit", "-": "standard input"}.get(options.image, options.image)
+    if options.json != "-":
+        print(f"{plain(name)}\n{about}\n")
+        _print_table(steps)
+    tell_json(options, {"image": name, "model": model.name, "steps": [
+        {"step": step, "shape": list(array.shape), "mean": float(array.mean()), "std": float(array.std())}
+        for step, array in steps.items()]})
 
 
 def describe(step):
@@ -90,27 +100,38 @@ def _check(options):
     for name in ("num_classes", "seed"):
         if getattr(options, name) is not None and not options.variant:
             raise ValueError(f"--{name.replace('_', '-')} goes with --variant: a trained model has its own")
+    for name in LOADING:
+        if name != "image_size" and getattr(options, name) is not None and options.variant:
+            raise ValueError(f"--{name.replace('_', '-')} goes with --model: a variant has its own")
     if options.output and not options.output.endswith(".npz"):
         raise ValueError(f"-o writes an .npz file, found the name {options.output!r}")
+    for output in (options.output, options.json):
+        check_output(output, (options.image, options.model))
 
 
 def _model(options):
     """The model, and the lines that say what it is."""
     changes = {} if options.image_size is None else {"image_size": options.image_size}
     if not options.variant:
-        model = model_from(options, **changes)
+        model = model_from(options)
         return model, repr(model)
     if options.num_classes is not None:
         changes["num_classes"] = options.num_classes
+    from ..config import as_config, parameter_count, trace_count
+    from ..engine import memory
     from ..training.initial_weights import init
+    config = as_config(options.variant, **changes)
+    memory.check_fits(4 * (parameter_count(config) + trace_count(config)),
+                      f"the weights and the trace of {options.variant} at this size")
     model = init(options.variant, seed=options.seed or 0, **changes).to(options.device)
     return model, f"{model!r}\nThe weights are random: the shapes are the variant's, the numbers mean nothing."
 
 
 def _print_table(steps):
     shapes = {name: " x ".join(str(side) for side in array.shape) for name, array in steps.items()}
-    wide = max(map(len, steps)), max(map(len, shapes.values())), max(map(len, STEPS.values()))
+    phrases = {name: letters.as_printed(phrase) for name, phrase in STEPS.items()}
+    wide = max(map(len, steps)), max(map(len, shapes.values())), max(map(len, phrases.values()))
     print(f"{'step':{wide[0]}}  {'shape':{wide[1]}}  {'what it is':{wide[2]}}  {'mean':>9}  {'std':>9}")
     for name, array in steps.items():
-        print(f"{name:{wide[0]}}  {shapes[name]:{wide[1]}}  {describe(name):{wide[2]}}  "
+        print(f"{name:{wide[0]}}  {shapes[name]:{wide[1]}}  {phrases[name.split('.')[-1]]:{wide[2]}}  "
               f"{float(array.mean()):9.4f}  {float(array.std()):9.4f}")

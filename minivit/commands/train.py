@@ -1,10 +1,22 @@
 """`minivit train`: its options, and what they say."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from ..training.recipe import Recipe
-from .arguments import add_device, image_size, new_command, positive, whole
+from .arguments import (
+    LOADING,
+    add_device,
+    add_loading,
+    folder,
+    image_size,
+    loading_options,
+    new_command,
+    positive,
+    seconds,
+    whole,
+)
+from .outputs import check_folder
 
 DESCRIPTION = """\
 Train a Vision Transformer with this package's own backward pass, from random weights or, with --start, from a model's.
@@ -20,7 +32,7 @@ held in memory at the model's size. The folder given by --out receives, as the r
   log.csv             a row an epoch: epoch, loss, accuracy, both on the images held out (held_out_loss,
                       held_out_accuracy), learning_rate, images_per_second
   curve.png           the log as a picture, with --curve
-  model.safetensors   after each epoch, the model so far: minivit predict --model FOLDER/model.safetensors photo.jpg
+  model.safetensors   after each epoch, the model so far: minivit predict --model FOLDER photo.jpg
 """
 
 EXAMPLE = """\
@@ -37,13 +49,15 @@ another cosine from its weights:
       --width 256 --layers 7 --epochs 50 --optimiser muon --weight-decay 0.1 --peak-rate 5e-4 --average 0.9998
 """
 
+OF_START = tuple(name for name in LOADING if name != "image_size")       # --image-size is the new model's
+
 
 def add_to(commands):
     """Add `train` to argparse's sub-parsers."""
     parser = new_command(commands, "train", run, "train a model on a folder or zip of images", DESCRIPTION, EXAMPLE)
     parser.add_argument("data", metavar="DATA", help="folder, .zip or .tar of labelled images")
     parser.add_argument("--split", default="", help="folder inside DATA whose folders are the classes (DATA itself)")
-    parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the run's files go")
+    parser.add_argument("--out", required=True, type=folder, metavar="FOLDER", help="where the run's files go")
 
     model = parser.add_argument_group("model")
     model.add_argument("--image-size", type=image_size, default=32, metavar="SIZE",
@@ -66,7 +80,6 @@ def add_to(commands):
             ("label-smoothing", float, "share of a label spread over all classes"),
             ("largest-gradient", float, "joint norm to which gradients are clipped"),
             ("padding", int, "largest shift of an image, in pixels"),
-            ("held-out", int, "training images kept back to measure on after each epoch"),
             ("seed", int, "decides the weights, the order and the augmentation"),
             ("average", float, "share a step that the weights' moving average keeps, such as 0.999; 0 for none"),
             ("mixup", float, "blend pairs of images, shares from Beta(N, N); 0 for never"),
@@ -80,35 +93,60 @@ def add_to(commands):
         recipe.add_argument(f"--{name}", type=kind, default=getattr(Recipe(), name.replace("-", "_")), metavar="N",
                             help=f"{text} (%(default)s)")
 
+    recipe.add_argument("--held-out", type=int, metavar="N",
+                        help="training images kept back to measure on after each epoch "
+                             f"({Recipe.held_out}, of fewer than {10 * Recipe.held_out} images a tenth)")
     recipe.add_argument("--optimiser", choices=("adamw", "muon"), default=Recipe().optimiser,
                         help="AdamW, or Muon for the layers' matrices and AdamW for the rest (%(default)s)")
 
     parser.add_argument("--workers", type=whole, default=0, metavar="N",
                         help="processes that prepare batches during a step, with the same result (%(default)s)")
-    parser.add_argument("--save-seconds", type=float, default=60, metavar="S", help="time between saves (%(default)s)")
+    parser.add_argument("--save-seconds", type=seconds, default=60, metavar="S",
+                        help="time between saves (%(default)s)")
     parser.add_argument("--curve", action="store_true", help="draw curve.png anew after each epoch")
+    add_loading(parser, with_image_size=False)
     add_device(parser)
 
 
 def run(options):
     """Read the images, train, and say where the model is."""
-    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    settings = {field.name: getattr(options, field.name) for field in fields(Recipe)}
+    recipe = Recipe(**settings | {"held_out": 0 if options.held_out is None else options.held_out})
     import sys
 
     from ..checkpoints.loading import load
     from ..config import ViTConfig
+    from ..errors import plain
     from ..images.preparation import Preprocessing
     from ..training.data import read_labelled_images
     from ..training.loop import train
     config = ViTConfig(patch_size=options.patch_size, width=options.width, num_layers=options.layers,
                        mlp_width=options.mlp_width, num_heads=options.heads, image_size=options.image_size)
+    recipe.check_fits(config)
+    _check_out(options)
     preprocessing = Preprocessing(crop_fraction=1.0)
-    start = load(options.start) if options.start else None              # a mistake in it is told before the long read
+    # A mistake in it is told before the long read.
+    start = None if options.start is None else load(options.start, **loading_options(options, OF_START))
     data = read_labelled_images(options.data, options.split, config.height_width, preprocessing)
+    if options.held_out is None:
+        recipe = replace(recipe, held_out=min(Recipe.held_out, len(data) // 10))
     try:
         train(data, config, recipe, options.out, start=start, preprocessing=preprocessing, device=options.device,
               save_seconds=options.save_seconds, curve=options.curve, workers=options.workers)
     except KeyboardInterrupt:
-        print(f"\nminivit: the same command goes on from the last save in {options.out}", file=sys.stderr)
+        print(f"\nminivit: the same command goes on from the last save in {plain(options.out)}", file=sys.stderr)
         raise
     print(options.out / "model.safetensors")
+
+
+def _check_out(options):
+    """Raises where the run's files cannot be written, or would take the place of what the run reads."""
+    if Path(options.data).exists() and options.out.exists() and options.out.samefile(options.data):
+        raise ValueError(f"--out {options.out} is the folder of the images: give another one")
+    if options.start:
+        start = Path(options.start)
+        inside = start if start.is_dir() else start.parent
+        if start.exists() and options.out.exists() and options.out.samefile(inside):
+            raise ValueError(f"--out {options.out} holds the model to start with, which the run would replace: "
+                             "give another folder")
+    check_folder(options.out)

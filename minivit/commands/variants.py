@@ -1,6 +1,7 @@
 """`minivit variants`: the table of variants, with what each costs."""
 
 from .arguments import image_size, new_command, positive
+from .outputs import add_json, check_output, tell_json
 
 DESCRIPTION = """\
 Print every variant of the table: patch side P, width D, layers L, MLP width M, heads H, tokens T, parameters,
@@ -19,15 +20,20 @@ def add_to(commands):
     parser.add_argument("--image-size", type=image_size, default=224, metavar="SIZE",
                         help="pixels, one number or HEIGHTxWIDTH (%(default)s)")
     parser.add_argument("--num-classes", type=positive, default=1000, metavar="K", help="classes (%(default)s)")
+    add_json(parser, "the table")
 
 
 def run(options):
-    """Print the table; a variant whose patch does not divide the image size is left out, and said so."""
+    """Print the table; a variant whose patches do not divide the image, or are too many, is left out, and said so."""
     from dataclasses import replace
 
-    from ..config import VARIANTS, macs, parameter_count
-    left_out = []
-    print(f"{'variant':8}{'P':>4}{'D':>6}{'L':>4}{'M':>6}{'H':>4}{'T':>6}{'parameters':>15}{'GMACs':>10}"
+    from ..config import LARGEST, MOST_PATCHES, VARIANTS, macs, parameter_count
+    from ..ranges import whole
+    whole("num_classes", options.num_classes, 1, LARGEST["num_classes"])
+    check_output(options.json)
+    show = print if options.json != "-" else lambda *_: None
+    left_out, rows = [], []
+    show(f"{'variant':8}{'P':>4}{'D':>6}{'L':>4}{'M':>6}{'H':>4}{'T':>6}{'parameters':>15}{'GMACs':>10}"
           f"{'fp32':>11}{'fp16':>11}")
     for name, config in VARIANTS.items():
         try:
@@ -36,14 +42,19 @@ def run(options):
             left_out.append(name)
             continue
         n = parameter_count(c)
-        print(f"{name:8}{c.patch_size:4}{c.width:6}{c.num_layers:4}{c.mlp_width:6}{c.num_heads:4}{c.num_tokens:6}"
+        rows.append({"variant": name, "patch_size": c.patch_size, "width": c.width, "layers": c.num_layers,
+                     "mlp_width": c.mlp_width, "heads": c.num_heads, "tokens": c.num_tokens, "parameters": n,
+                     "macs": macs(c)})
+        show(f"{name:8}{c.patch_size:4}{c.width:6}{c.num_layers:4}{c.mlp_width:6}{c.num_heads:4}{c.num_tokens:6}"
               f"{n:15,}{macs(c) / 1e9:10.3f}{human_bytes(4 * n):>11}{human_bytes(2 * n):>11}")
     size = options.image_size
     side = f"{size} x {size}" if isinstance(size, int) else f"{size[0]} x {size[1]}"
-    print(f"\nImages of {side} pixels, {options.num_classes} classes. 1 MAC is one multiply-add, 2 FLOP; "
+    show(f"\nImages of {side} pixels, {options.num_classes} classes. 1 MAC is one multiply-add, 2 FLOP; "
           "GMACs are 1e9 of them. GB is 1e9 bytes.")
     if left_out:
-        print(f"Left out, because their patches do not divide the image: {', '.join(left_out)}.")
+        show(f"Left out, because their patches do not divide the image, or are more than {MOST_PATCHES:,}: "
+             f"{', '.join(left_out)}.")
+    tell_json(options, {"image_size": size, "num_classes": options.num_classes, "variants": rows})
 
 
 def human_bytes(count):

@@ -27,7 +27,7 @@ def choose():
 def worthwhile():
     """Whether this is an AMD processor with all of AVX-512 that the kernel uses. Linux alone tells; elsewhere False."""
     try:
-        with open("/proc/cpuinfo") as file:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
             lines = dict(line.split(":", 1) for line in file.read().split("\n\n")[0].splitlines() if ":" in line)
     except OSError:
         return False

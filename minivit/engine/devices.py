@@ -25,7 +25,7 @@ def is_cupys(array):
     return module is not None and isinstance(array, module.ndarray)
 
 
-def to_device(array, device):
+def to_device(array: np.ndarray, device: str) -> np.ndarray:
     """The array on "cpu" or "cuda" (the current CUDA device). An array that is already there is returned as it is."""
     if device_of(array) == device:
         return array

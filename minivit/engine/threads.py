@@ -9,15 +9,15 @@ import itertools
 import operator
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
 from ..trees import tree_map
 from . import heap
-from .blas_threads import one_thread_blas, thread_count
+from .blas_threads import begin_worker, one_thread_blas, thread_count
+from .workers import Workers, results
 
 IMAGES_PER_CHUNK = 16
 SMALLEST_SHARED = 1 << 17                            # numbers to work on, each a nanosecond or two
@@ -43,13 +43,26 @@ def each(function, items):
     """
     heap.limit()                                                         # each thread has heaps of its own
     threads = thread_count()
-    with one_thread_blas():
-        if len(items) == 1:
-            with _sharing(threads):
-                return [function(items[0])]
-        if threads == 1 or getattr(_thread, "in_pool", False):
-            return [function(item) for item in items]
-        return _results([_pool(threads).submit(function, item) for item in items])
+    limit = one_thread_blas()
+    try:
+        with limit:
+            if threads == 1 or getattr(_thread, "in_pool", False):
+                return [function(item) for item in items]
+            if len(items) == 1:
+                with _sharing(threads):
+                    return [function(items[0])]
+            return results(_pool(threads).start(_limited(function), items))
+    finally:
+        limit.leave()                                                    # an interrupt may have come before __exit__
+
+
+def _limited(function):
+    """function with a limit of its own on BLAS: a caller who is interrupted may leave before its end."""
+    def of_item(item):
+        with one_thread_blas():
+            return function(item)
+
+    return of_item
 
 
 def total(function, items):
@@ -120,12 +133,12 @@ def spread(function, count, like, work=None):
     if threads <= 1 or (work or like.size) < SMALLEST_SHARED or not isinstance(like, np.ndarray):
         return [function(slice(0, count))]
     here, *elsewhere = _slices(count, threads)
-    futures = [_pool(threads).submit(function, part) for part in elsewhere]
+    tasks = _pool(threads).start(function, elsewhere)
     try:
         with _sharing(1):
             result = function(here)
     finally:
-        others = _results(futures)
+        others = results(tasks)
     return [result, *others]
 
 
@@ -145,13 +158,6 @@ def product(a, b, bias=None):
     return y
 
 
-def _results(futures):
-    """Their results, once all have ended: none still writes when an error goes up."""
-    for future in futures:
-        future.exception()                                               # waits, with less to do than futures.wait
-    return [future.result() for future in futures]
-
-
 _thread = threading.local()                                 # may_use: threads to share work with; in_pool: it is one
 
 
@@ -169,10 +175,15 @@ def _slices(count, parts):
     return [slice(count * i // parts, count * (i + 1) // parts) for i in range(parts)]
 
 
-@cache
+@lru_cache(maxsize=4)                                        # one of another size ends with its last user
 def _pool(threads):
-    return ThreadPoolExecutor(threads, "minivit", initializer=setattr, initargs=(_thread, "in_pool", True))
+    return Workers(threads, _begin)
 
 
-if hasattr(os, "register_at_fork"):
+def _begin():
+    _thread.in_pool = True
+    begin_worker()
+
+
+if hasattr(os, "register_at_fork"):                          # not on Windows, nor in a browser
     os.register_at_fork(after_in_child=_pool.cache_clear)                # the parent's threads do not exist there

@@ -7,6 +7,8 @@
 Viridis for magnitudes, purple to orange with white at zero for signed numbers, both safe for colour-blind readers.
 """
 
+import functools
+
 import matplotlib
 import numpy as np
 
@@ -21,13 +23,23 @@ STYLE = {
     "font.size": 11, "axes.titlesize": 11.5, "axes.labelsize": 11, "xtick.labelsize": 10, "ytick.labelsize": 10,
     "legend.fontsize": 10, "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
-    "image.cmap": MAGNITUDE, "image.interpolation": "nearest",
+    "image.cmap": MAGNITUDE, "image.interpolation": "nearest", "figure.max_open_warning": 0,
 }
 
 
 def styled(draw):
     """Decorator: run a drawing function under STYLE, and leave the reader's own settings as they were."""
-    return matplotlib.rc_context(STYLE)(draw)
+    @functools.wraps(draw)
+    def draw_styled(*args, **kwargs):
+        # rc_context would put back all settings: also `interactive`, which a notebook switches on at its first figure.
+        before = {name: matplotlib.rcParams[name] for name in STYLE}
+        matplotlib.rcParams.update(STYLE)
+        try:
+            return draw(*args, **kwargs)
+        finally:
+            matplotlib.rcParams.update(before)
+
+    return draw_styled
 
 
 def signed_limits(array):

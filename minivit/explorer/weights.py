@@ -6,11 +6,12 @@
                 a float32 scale, max |row| / 127, in a tensor beside it called NAME.scale; the rest is float16
 """
 
+import io
 import json
 
 import numpy as np
-from safetensors.numpy import load, save
 
+from ..checkpoints import safetensors_file
 from ..checkpoints.native import KEY, describe
 from ..checkpoints.timm import state_dict
 
@@ -35,7 +36,7 @@ def encode(model, encoding=None):
             tensors[name], tensors[name + ".scale"] = rows_to_int8(array)
         else:
             tensors[name] = np.ascontiguousarray(array, "float32" if encoding == "float32" else "float16")
-    return save(tensors, metadata={KEY: json.dumps(describe(model))})
+    return b"".join(safetensors_file.pieces(tensors, {KEY: json.dumps(describe(model))}))
 
 
 def rows_to_int8(weight):
@@ -48,7 +49,8 @@ def rows_to_int8(weight):
 
 def decode(data):
     """{timm name: float32 array}, the very numbers that the page computes with, of what `encode` returned."""
-    tensors = load(data)
+    with safetensors_file.TensorFile(io.BytesIO(data)) as file:
+        tensors = {name: file.read(name) for name in file.shapes}
     weights = {name: a.astype(np.float32) for name, a in tensors.items() if not name.endswith(".scale")}
     for name, scale in tensors.items():
         if name.endswith(".scale"):

@@ -1,17 +1,26 @@
 """A path, a PIL image or an array -> an upright PIL image in RGB, 8 bits a channel. Decoding is Pillow's.
 
-Grey, palette, alpha and CMYK become RGB as Pillow's convert("RGB") makes them, so that results equal timm's. 16-bit and
-float images are scaled to 8 bits first: Pillow's own conversion would clip them to white.
+Grey, palette, alpha and CMYK become RGB as Pillow's convert("RGB") makes them, so that results equal timm's. 16-bit
+images are scaled to 8 bits first: Pillow's own conversion would clip them to white. The modes I (whole numbers of 32
+bits) and F (floats) do not tell their range: values that 8 bits hold are read as Pillow reads them, larger ones of I as
+16 bits, and those of F within [0, 1] as shares of white.
 """
 
+import io
 import os
+import re
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from ..errors import ImageError
+from .foreign import advice
+from .limits import MOST_BYTES, keep_within, open_within
+
+ORIENTATION = 0x0112        # the EXIF tag; 1 is upright
+BAND = 1 << 20              # pixels that are converted at a time, so that whole numbers of 8 bytes never fill memory
 
 
 def rgb(image):
@@ -29,9 +38,13 @@ def rgb(image):
                      f"{_hint_for_type(image)}")
 
 
-def rgb_from_file(file, name):
-    """An upright RGB image of an open binary file, or a path, that messages call `name`. Raises ImageError."""
-    return _to_rgb(_open(file, name), name)
+def rgb_from_bytes(content, name):
+    """An upright RGB image of an image file's bytes, that messages call `name`. Raises ImageError."""
+    if len(content) == 0:
+        raise ImageError(f"{name} is empty (0 bytes): give an image file")
+    if len(content) > MOST_BYTES:
+        raise ImageError(f"{name} has more than {MOST_BYTES:,} bytes, the most that an image has")
+    return _to_rgb(_open(io.BytesIO(content), name), name)
 
 
 def _open_path(path):
@@ -40,8 +53,12 @@ def _open_path(path):
             raise ImageError(f"no such file: {path}")
         if path.is_dir():
             raise ImageError(f"{path} is a folder, not an image: give a file, or a list of files for a batch")
+        if not path.is_file():
+            raise ImageError(f"{path} is no plain file but a pipe, socket or device: give an image file")
         if path.stat().st_size == 0:
             raise ImageError(f"{path} is empty (0 bytes): give an image file")
+        if path.stat().st_size > MOST_BYTES:
+            raise ImageError(f"{path} has {path.stat().st_size:,} bytes; an image has at most {MOST_BYTES:,}")
     except OSError as error:
         raise ImageError(f"{str(path)[:100]} cannot be opened: {error.strerror}") from None
     except ValueError as error:
@@ -53,16 +70,21 @@ def _open_path(path):
 
 def _open(file, name):
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             # Pillow warns from half of its limit on; up to the limit an image is simply large.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file) as picture:
+            with open_within(file) as picture:
                 return _decoded(picture, name)
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is not an image that Pillow can read, whatever its name says: "
-                         "give a JPEG, PNG, WebP, GIF, BMP or TIFF file") from None
+        missing = next((str(warning.message) for warning in told if "not installed" in str(warning.message)), None)
+        if missing:
+            raise ImageError(f"{name} cannot be read by the Pillow that is installed here: {missing}; "
+                              "save the image as PNG") from None
+        raise ImageError(f"{name} is not an image of a kind that is read, whatever its name says: "
+                         f"{advice(file) or 'give a JPEG, PNG, WebP, GIF, BMP or TIFF file'}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name} would unpack to more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels: "
                          "scale it down first") from None
@@ -75,10 +97,15 @@ def _open(file, name):
 def _decoded(picture, name):
     """The image with its pixels read, so that damage shows here, and turned upright as EXIF says."""
     try:
-        picture.load()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ImageOps.exif_transpose(picture)
+            warnings.simplefilter("ignore")                 # under -W error a remark of Pillow's would pass for damage
+            if isinstance(picture, ImageFile.ImageFile):
+                keep_within(picture, name)
+            picture.load()
+            upright = picture.getexif().get(ORIENTATION, 1) == 1
+            return picture if upright else ImageOps.exif_transpose(picture)         # which copies, turned or not
+    except ImageError:
+        raise
     except Exception as error:
         raise _damaged(name, error) from None
 
@@ -86,26 +113,57 @@ def _decoded(picture, name):
 def _damaged(name, error):
     """Pillow's readers raise errors of a dozen kinds, struct.error and IndexError among them, for a damaged file."""
     detail = " ".join(str(error).split()) or type(error).__name__
+    if re.fullmatch(r"decoder \w+ not available", detail):              # Pillow was built without the format's library
+        return ImageError(f"{name} cannot be read by the Pillow that is installed here: {detail}; "
+                          "save the image as PNG")
     return ImageError(f"{name} is damaged or cut short: {detail}; get a whole copy of it")
 
 
 def _to_rgb(picture, name):
     if picture.width == 0 or picture.height == 0:
         raise ImageError(f"{name} has {picture.width} x {picture.height} pixels: it needs at least one")
+    if picture.mode == "RGB":
+        return picture
     if picture.mode.startswith("I"):
-        values = np.asarray(picture).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ImageError(f"{name} is grey in whole numbers from {values.min()} to {values.max()}: "
-                             "expected 16 bits, 0 to 65535; scale them first")
-        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
+        low, high = _extremes(picture)
+        if low < 0 or high > 65535:
+            raise ImageError(f"{name} is grey in whole numbers from {low} to {high}: "
+                             "expected 8 or 16 bits, 0 to 65535; scale them first")
+        scale = 1 if picture.mode == "I" and high <= 255 else 257
+        return _grey(picture, lambda band: Image.fromarray(np.round(band / scale).astype(np.uint8))).convert("RGB")
     if picture.mode == "F":
-        return _from_array(np.asarray(picture)).convert("RGB")
+        low, high = _extremes(picture)
+        # Between 1 and 2 it may be a share of white that overshoots; _from_array refuses that, and NaN.
+        if low >= 0 and 2 <= high <= 255:
+            return picture.convert("L").convert("RGB")
+        return _grey(picture, _from_array).convert("RGB")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)    # that a transparent palette loses its transparency: meant
             return picture.convert("RGB")
     except ValueError as error:
         raise ImageError(f"{name} has the colour mode {picture.mode}, which does not turn into RGB: {error}") from None
+
+
+def _extremes(picture):
+    """The smallest and the largest value of a grey image; NaN where there is one."""
+    bands = [(band.min(), band.max()) for _, band in _bands(picture)]
+    return np.min([low for low, _ in bands]), np.max([high for _, high in bands])
+
+
+def _bands(picture):
+    """(first row, array of the rows from there) of a grey image, some BAND pixels at a time."""
+    rows = max(1, BAND // picture.width)
+    for top in range(0, picture.height, rows):
+        yield top, np.asarray(picture.crop((0, top, picture.width, min(top + rows, picture.height))))
+
+
+def _grey(picture, of_band):
+    """An image of 8-bit grey from a grey one of other numbers; of_band makes it from an array of rows."""
+    grey = Image.new("L", picture.size)
+    for top, band in _bands(picture):
+        grey.paste(of_band(band), (0, top))
+    return grey
 
 
 def _from_array(array):

@@ -11,10 +11,18 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
+from ..ranges import real, shown
 from .decoding import rgb
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
-           "lanczos": Image.Resampling.LANCZOS, "nearest": Image.Resampling.NEAREST}
+           "lanczos": Image.Resampling.LANCZOS, "nearest": Image.Resampling.NEAREST,
+           "box": Image.Resampling.BOX, "hamming": Image.Resampling.HAMMING}
+RESIZES = ("crop", "stretch", "stretch_crop", "none")
+
+
+MEANS, STDS = (-1e4, 1e4), (1e-4, 1e4)
+NARROWEST = 100             # how many times wider, or higher, than the model's an image's shape may be
+MOST_RESIZED = 50_000_000   # pixels, which take 200 MB
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,10 @@ class Preprocessing:
     """How pixels become numbers. mean and std: of R, G, B, where 1 is white.
 
     resize: "crop" scales the image until it covers size / crop_fraction, then takes the centre; "stretch" scales both
-    sides to the size, whatever the shape. interpolation: bilinear, bicubic, lanczos or nearest.
+    sides to the size, whatever the shape; "stretch_crop" scales both sides to size / crop_fraction, then takes the
+    centre; "none" reads images that have the size already. interpolation: one of FILTERS, Pillow's filters.
+    crop_offset: where the centre falls between two pixels, "round" goes to the even one, as torchvision and timm do,
+    "floor" up and left, as transformers does.
     """
 
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
@@ -30,21 +41,22 @@ class Preprocessing:
     resize: str = "crop"
     crop_fraction: float = 0.9
     interpolation: str = "bicubic"
+    crop_offset: str = "round"
 
     def __post_init__(self):
         for name in ("mean", "std"):
-            value = tuple(float(v) for v in getattr(self, name))
-            if len(value) != 3 or not all(math.isfinite(v) for v in value):
-                raise ValueError(f"{name} has one number for each of R, G, B, found {getattr(self, name)!r}")
-            object.__setattr__(self, name, value)
-        if min(self.std) <= 0:
-            raise ValueError(f"std is positive, found {self.std!r}")
-        if self.resize not in ("crop", "stretch"):
-            raise ValueError(f'resize is "crop" or "stretch", found {self.resize!r}')
-        if not 0 < self.crop_fraction <= 1:
-            raise ValueError(f"crop_fraction is above 0 and at most 1, found {self.crop_fraction!r}")
+            value = getattr(self, name)
+            if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 3:
+                raise ValueError(f"{name} has one number for each of R, G, B, found {shown(value)}")
+            low, high = MEANS if name == "mean" else STDS
+            object.__setattr__(self, name, tuple(real(f"{name} of {c}", v, low, high) for c, v in zip("RGB", value)))
+        if self.resize not in RESIZES:
+            raise ValueError(f"resize is one of {', '.join(RESIZES)}, found {shown(self.resize)}")
+        object.__setattr__(self, "crop_fraction", real("crop_fraction", self.crop_fraction, 0.01, 1))
         if self.interpolation not in FILTERS:
-            raise ValueError(f"interpolation is one of {', '.join(FILTERS)}, found {self.interpolation!r}")
+            raise ValueError(f"interpolation is one of {', '.join(FILTERS)}, found {shown(self.interpolation)}")
+        if self.crop_offset not in ("round", "floor"):
+            raise ValueError(f'crop_offset is "round" or "floor", found {shown(self.crop_offset)}')
 
 
 def prepare(image, height_width, preprocessing):
@@ -85,22 +97,47 @@ def fit(picture, height_width, preprocessing):
     The rounding is torchvision's for square sizes and timm's for others.
     """
     height, width = height_width
+    w, h = picture.size
+    if max(w * height, h * width) > NARROWEST * min(w * height, h * width):
+        raise ImageError(f"an image of {w:,} x {h:,} pixels is too narrow to be made "
+                         f"{width:,} x {height:,}: crop it first")
     resample = FILTERS[preprocessing.interpolation]
+    if preprocessing.resize == "none":
+        if picture.size != (width, height):
+            raise ImageError(f"the model reads images of {width} x {height} pixels as they are, found "
+                             f"{picture.width} x {picture.height}: resize the image first")
+        return picture
     if preprocessing.resize == "stretch":
         return picture.resize((width, height), resample)
     cover_h, cover_w = (math.floor(side / preprocessing.crop_fraction) for side in (height, width))
+    new_w, new_h = cover_w, cover_h
+    if preprocessing.resize == "crop":
+        new_w, new_h = _covering(picture, cover_h, cover_w)
+    if new_w * new_h > MOST_RESIZED:
+        raise ImageError(f"an image of {w:,} x {h:,} pixels would be scaled to {new_w:,} x {new_h:,} before it is cut "
+                         f"to {width:,} x {height:,}, and at most {MOST_RESIZED:,} pixels are: crop it first")
+    picture = picture.resize((new_w, new_h), resample)
+    whole = round if preprocessing.crop_offset == "round" else math.floor
+    left, top = whole((new_w - width) / 2), whole((new_h - height) / 2)
+    return picture.crop((left, top, left + width, top + height))
+
+
+def _covering(picture, cover_h, cover_w):
+    """(width, height) of the picture scaled until it just covers cover_h x cover_w."""
     w, h = picture.size
     if cover_h == cover_w:
         short = cover_h
-        new_w, new_h = (short, int(short * h / w)) if w <= h else (int(short * w / h), short)
-    else:
-        ratio = min(h / cover_h, w / cover_w)
-        new_w, new_h = round(w / ratio), round(h / ratio)
-    if max(new_w, new_h) > 100 * max(cover_h, cover_w):
-        raise ImageError(f"an image of {w} x {h} pixels is too narrow to be cut to {width} x {height}: crop it first")
-    picture = picture.resize((new_w, new_h), resample)
-    left, top = round((new_w - width) / 2), round((new_h - height) / 2)
-    return picture.crop((left, top, left + width, top + height))
+        return (short, int(short * h / w)) if w <= h else (int(short * w / h), short)
+    ratio = min(h / cover_h, w / cover_w)
+    return round(w / ratio), round(h / ratio)
+
+
+def fraction_of(size, covered):
+    """The crop_fraction with which `fit` scales to `covered` pixels before it takes the centre of `size`."""
+    fraction = size / covered
+    while math.floor(size / fraction) < covered:         # the quotient of the quotient may fall short by one rounding
+        fraction = math.nextafter(fraction, 0)
+    return fraction
 
 
 def normalise(pixels, preprocessing):

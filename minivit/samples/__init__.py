@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-CAT = Path(__file__).parent / "cat.jpg"
+CAT: Path = Path(__file__).parent / "cat.jpg"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def cifar10_test():
+def cifar10_test() -> tuple[np.ndarray, np.ndarray]:
     """The first ten test images of each class of CIFAR-10: uint8 (100, 32, 32, 3), and their labels (100,)."""
     with Image.open(Path(__file__).parent / "cifar10_test.png") as picture:
         grid = np.asarray(picture.convert("RGB"))                       # (320, 320, 3)

@@ -14,6 +14,7 @@ from ..errors import ImageError
 
 SIDE = 32
 RECORD = 1 + 3 * SIDE * SIDE
+MOST_BYTES = 400_000_000            # of all files together; CIFAR-10 itself has 184,380,000
 DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
 FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -63,10 +64,24 @@ def read(source, split):
 def _contents(source, wanted):
     """{file name: bytes} of those of the wanted files that are there."""
     if source.is_dir():
-        return {name: (source / name).read_bytes() for name in wanted if (source / name).exists()}
+        files = [source / name for name in wanted if (source / name).is_file()]
+        _check_sizes(source, [file.stat().st_size for file in files])
+        return {file.name: file.read_bytes() for file in files}
     try:
         with tarfile.open(source) as archive:
-            members = {PurePosixPath(m.name).name: m for m in archive.getmembers() if m.isfile()}
+            members, sizes = {}, []
+            for member in archive:                      # each is unpacked when it is passed over
+                sizes.append(member.size)
+                _check_sizes(source, sizes)
+                if member.isfile():
+                    members[PurePosixPath(member.name).name] = member
             return {name: archive.extractfile(members[name]).read() for name in wanted if name in members}
     except DAMAGED as error:
         raise ImageError(f"{source} is not a whole .tar.gz: {error}; get a whole copy of it") from None
+
+
+def _check_sizes(source, sizes):
+    """Raises ImageError where files hold far more than CIFAR-10: an archive of few bytes may unpack to any number."""
+    if sum(sizes) > MOST_BYTES:
+        raise ImageError(f"{source} holds more than {MOST_BYTES:,} bytes, which is not CIFAR-10's binary version: "
+                         "give other images as <split>/<class>/<image>")

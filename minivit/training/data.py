@@ -3,7 +3,6 @@
 ImageFolder layout is <split>/<class>/<any name>.jpg; folders inside a class belong to it.
 """
 
-import io
 import tarfile
 import zipfile
 from dataclasses import dataclass
@@ -12,8 +11,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import ImageError
-from ..images.decoding import rgb, rgb_from_file
+from ..engine import memory
+from ..errors import ImageError, plain
+from ..images.decoding import rgb, rgb_from_bytes
+from ..images.limits import MOST_BYTES
 from ..images.preparation import Preprocessing, fit
 from . import cifar_binary
 
@@ -47,6 +48,8 @@ def read_labelled_images(source, split, height_width, preprocessing=None):
     source = Path(source)
     if not source.exists():
         raise ImageError(f"no such file or folder: {source}")
+    if not source.is_dir() and not source.is_file():
+        raise ImageError(f"{source} is no plain file but a pipe, socket or device: give a folder or a .zip of images")
     preprocessing = preprocessing or Preprocessing()
     if cifar_binary.recognises(source):
         pixels, labels, classes, names = cifar_binary.read(source, split)
@@ -59,18 +62,37 @@ def read_labelled_images(source, split, height_width, preprocessing=None):
     return LabelledImages(images, np.array([classes.index(labels[name]) for name in names]), classes, names)
 
 
+def test_part(source):
+    """The split to measure on where none is named: "test" where the source has such a part, "" for all of it."""
+    source = Path(source)
+    if cifar_binary.recognises(source):
+        return "test"
+    if source.is_dir():
+        tops = {path.name for path in source.iterdir() if path.is_dir()}
+    elif source.is_file() and zipfile.is_zipfile(source):
+        tops = {PurePosixPath(name).parts[0] for name in _zip_members(source) if len(PurePosixPath(name).parts) > 1}
+    else:
+        tops = set()
+    tops = {top for top in tops if not top.startswith((".", "__MACOSX"))}
+    return next((name for name in ("test", "testing") if name in tops and tops <= SPLITS), "")
+
+
 def _fitted(pictures, names, source, height_width, preprocessing):
     """Pictures as uint8 (n, H, W, 3)."""
+    memory.check_fits(len(names) * height_width[0] * height_width[1] * 3, f"{len(names):,} images")
     images = np.empty((len(names), *height_width, 3), np.uint8)
-    for i, picture in enumerate(tqdm(pictures, total=len(names), desc=f"reading {source.name}", unit=" images",
+    for i, picture in enumerate(tqdm(pictures, total=len(names), desc=f"reading {plain(source.name)}", unit=" images",
                                      mininterval=1)):
-        images[i] = fit(rgb(picture), height_width, preprocessing)
+        try:
+            images[i] = fit(rgb(picture), height_width, preprocessing)
+        except ImageError as error:
+            raise ImageError(f"{names[i]} in {source}: {error}") from None
     return images
 
 
 def _decoded(opener, name, source):
     try:
-        return rgb_from_file(io.BytesIO(opener()), f"{name} in {source}")
+        return rgb_from_bytes(opener(), f"{name} in {source}")
     except ImageError:
         raise
     except Exception as error:                      # zipfile's and zlib's own errors, wrong passwords, lost files
@@ -121,7 +143,8 @@ def _zip_members(source):
         archive = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise ImageError(f"{source} is not a whole zip file: {error}") from None
-    return {i.filename: lambda i=i: archive.read(i) for i in archive.infolist() if not i.is_dir()}
+    return {i.filename: lambda i=i: _limited(i.file_size) and archive.read(i)
+            for i in archive.infolist() if not i.is_dir()}
 
 
 def _folder_members(source):
@@ -129,4 +152,12 @@ def _folder_members(source):
     if not source.is_dir():
         raise ImageError(f"{source} is neither a folder nor a zip or tar file, nor CIFAR-10's binary version: "
                          "give images as <split>/<class>/<image>")
-    return {p.relative_to(source).as_posix(): p.read_bytes for p in source.rglob("*") if p.is_file()}
+    return {p.relative_to(source).as_posix(): lambda p=p: _limited(p.stat().st_size) and p.read_bytes()
+            for p in source.rglob("*") if p.is_file()}
+
+
+def _limited(size):
+    """True. Raises ValueError for more bytes than an image has: a zip may claim any size, and unpack to it."""
+    if size > MOST_BYTES:
+        raise ValueError(f"it has {size:,} bytes; an image has at most {MOST_BYTES:,}")
+    return True

@@ -5,16 +5,23 @@ Positions, [CLS] and head: normal with standard deviation 0.02. Biases 0; LayerN
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ..config import as_config
+from ..config import ViTConfig, as_config, parameter_count
+from ..engine import memory
 from ..head import norm_name
+from ..images.preparation import Preprocessing
 from ..model import VisionTransformer, as_dtype
 from ..trees import tree_map
 
 
-def init(variant="B/16", *, seed=0, dtype="float32", labels=None, preprocessing=None, **changes):
+def init(variant: str | ViTConfig = "B/16", *, seed: int = 0, dtype: DTypeLike = "float32",
+         labels: Sequence[str] | None = None, preprocessing: Preprocessing | None = None,
+         **changes: Any) -> VisionTransformer:
     """A VisionTransformer with random weights.
 
     variant: a name in minivit.VARIANTS or a ViTConfig; changes: fields of ViTConfig, such as num_classes or image_size.
@@ -22,6 +29,8 @@ def init(variant="B/16", *, seed=0, dtype="float32", labels=None, preprocessing=
     """
     config = as_config(variant, **changes)
     dtype = as_dtype(dtype)
+    count = parameter_count(config)
+    memory.check_fits(count * dtype.itemsize, f"{count:,} parameters in {dtype}")
     params = tree_map(lambda a: a.astype(dtype, copy=False), random_params(config, np.random.default_rng(seed)))
     return VisionTransformer(config, params, labels=labels, preprocessing=preprocessing)
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ..checkpoints.native import describe, save
 from ..engine.devices import to_device
 from ..trees import tree_map
+from . import lock
 from .dropped import Draw
 from .evaluation import evaluate
 from .initial_weights import init
@@ -37,10 +38,18 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
     `minivit.load`. start: a model of this config whose weights to begin with, instead of random ones. save_seconds:
     time between saves. stop_after: leave after this many steps in all, with the state saved. workers: processes that
     prepare the next batches while a step runs, with the same result. Raises ValueError or CheckpointError where the
-    settings do not fit the data or the folder's state, or where the loss is no longer finite.
+    settings do not fit the data or the folder's state, or where the loss is no longer finite; RuntimeError where
+    another process trains in the folder or a worker was killed, OSError where it cannot be written to.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    with lock.held(folder):
+        return _train(data, config, recipe, folder, start, preprocessing, device, save_seconds, stop_after, progress,
+                      curve, workers)
+
+
+def _train(data, config, recipe, folder, start, preprocessing, device, save_seconds, stop_after, progress, curve,
+           workers):
     remove_leftovers(folder)
     kept, held_out = _hold_out(data, recipe)
     batches = len(kept) // recipe.batch_size                # an epoch; what is left over waits for another shuffle

@@ -1,7 +1,15 @@
 """The recipe of a run: everything that decides its result, beside the data and the model's config."""
 
-import math
 from dataclasses import dataclass
+
+from ..ranges import real, whole
+
+WHOLE = {"epochs": (1, 10 ** 6), "batch_size": (1, 10 ** 6), "padding": (0, 4_096), "held_out": (0, 10 ** 9),
+         "seed": (0, 2 ** 64 - 1), "rand_augment": (0, 100)}
+REAL = {"peak_rate": (0, 1e30), "largest_gradient": (0, 1e30), "weight_decay": (0, 1e6), "warmup_epochs": (0, 1e6),
+        "mixup": (0, 1e6), "cutmix": (0, 1e6), "label_smoothing": (0, 1), "average": (0, 1), "patch_dropout": (0, 1),
+        "stochastic_depth": (0, 1), "erase": (0, 1), "magnitude": (0, 1),
+        "mixing": (0, 1)}
 
 
 @dataclass(frozen=True)
@@ -44,23 +52,16 @@ class Recipe:
     mixing: float = 1.0
 
     def __post_init__(self):
-        for name, low in (("epochs", 1), ("batch_size", 1), ("padding", 0), ("held_out", 0), ("seed", 0),
-                          ("rand_augment", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < low:
-                raise ValueError(f"{name} is a whole number from {low} on, found {value!r}")
+        for name, (low, high) in WHOLE.items():
+            whole(name, getattr(self, name), low, high)
+        for name, (low, high) in REAL.items():
+            real(name, getattr(self, name), low, high)
         for name in ("peak_rate", "largest_gradient"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is above 0, found {getattr(self, name)}")
-        for name in ("weight_decay", "warmup_epochs", "mixup", "cutmix"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is at least 0, found {getattr(self, name)}")
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} is above 0, found 0")
         for name in ("label_smoothing", "average", "patch_dropout", "stochastic_depth"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 0 and below 1, found {getattr(self, name)}")
-        for name in ("erase", "magnitude", "mixing"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a share, 0 to 1, found {getattr(self, name)}")
+            if getattr(self, name) == 1:
+                raise ValueError(f"{name} is at least 0 and below 1, found 1")
         if self.magnitude != Recipe.magnitude and not self.rand_augment:
             raise ValueError(f"magnitude {self.magnitude} changes nothing without rand_augment: "
                              "give the number of operations too")

@@ -11,6 +11,7 @@ from ..trees import flatten
 HASHES = "images.sha256"
 LOG = "log.csv"
 CURVE = "curve.png"
+ROW = ("epoch", "loss", "accuracy", "held_out_loss", "held_out_accuracy", "learning_rate", "images_per_second")
 ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}         # file names may be any bytes
 
 
@@ -69,7 +70,9 @@ def draw_curve(rows, folder):
 
 
 def remove_leftovers(folder):
-    """Take away what a run killed while writing left half-written."""
+    """Take away what a run killed while writing left half-written. Raises CheckpointError for what is no file."""
     for name in ("state.safetensors", "model.safetensors", HASHES, LOG, CURVE):
+        if (folder / name).exists() and not (folder / name).is_file():
+            raise CheckpointError(f"{folder / name} is no plain file: remove it, or give another folder")
         for part in folder.glob(f".{name}.*.part*"):
             shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
-"""What `minivit bench` and benchmarks/ measure with: samples, workers in turns, memory, kernels. No time is judged."""
+"""What benchmarks/ measures with: samples, workers in turns, memory. No time is judged."""
 
-import json
 import os
 import sys
 import threading
@@ -11,24 +10,13 @@ import pytest
 from toy_data import TINY
 
 import minivit
-from minivit.benchmarking import (
-    cases,
-    kernel_rates,
-    machine,
-    memory,
-    process,
-    products_network,
-    side_by_side,
-    summary,
-    turns,
-    worker,
-)
-from minivit.benchmarking.cases import FORWARD, TRAINING, Case
-from minivit.benchmarking.process import Contender, NotMeasured
-from minivit.commands import cli
+from benchmarks import cases, memory, plan, process, products_network, summary, turns, worker
+from benchmarks.cases import FORWARD, TRAINING, Case
+from benchmarks.process import Contender, NotMeasured
+from minivit.commands import machine
 from minivit.engine import blas_kernel
 
-MINIVIT, PRODUCTS = side_by_side.MINIVIT, side_by_side.PRODUCTS
+MINIVIT, PRODUCTS = plan.MINIVIT, plan.PRODUCTS
 SHORT = Case("tiny", TINY, 2)
 
 
@@ -118,7 +106,7 @@ def test_loading_in_turns(tmp_path):
 
 
 BROKEN = {"other_weights": """
-from minivit.benchmarking.numpy_network import Network as Right
+from benchmarks.numpy_network import Network as Right
 class Network(Right):
     def forward(self, x, labels):
         return 1.01 * super().forward(x, labels)
@@ -130,7 +118,7 @@ class Network:
         os._exit(3)
 """, "dies_later": """
 import os
-from minivit.benchmarking.numpy_network import Network as Right
+from benchmarks.numpy_network import Network as Right
 class Network(Right):
     calls = 0
     def forward(self, x, labels):
@@ -146,7 +134,7 @@ class Network(Right):
                                          ("dies", "its process ended with status 3"),
                                          ("dies_later", "MemoryError: no room")])
 def test_a_library_that_fails_or_differs_has_no_figures(tmp_path, monkeypatch, module, why):
-    (tmp_path / f"{module}.py").write_text(BROKEN[module])
+    (tmp_path / f"{module}.py").write_text(BROKEN[module], "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     results = turns.measure(SHORT, cases.weights_file(SHORT, tmp_path), [MINIVIT, Contender("it", module)], 1, 1)
     assert why in results["it"]["why"] and "seconds" not in results["it"]
@@ -192,7 +180,7 @@ def test_cores_are_of_different_processors_where_the_system_tells(monkeypatch, t
     """Logical processors 0 and 1 are threads of one core, as are 2 and 3."""
     for number, siblings in enumerate(["0-1", "0-1", "2-3", "2-3"]):
         (tmp_path / f"cpu{number}" / "topology").mkdir(parents=True)
-        (tmp_path / f"cpu{number}" / "topology" / "thread_siblings_list").write_text(f"{siblings}\n")
+        (tmp_path / f"cpu{number}" / "topology" / "thread_siblings_list").write_text(f"{siblings}\n", "utf-8")
     monkeypatch.setattr(machine, "cores", lambda: [0, 1, 2, 3])
     monkeypatch.setattr(machine, "PROCESSORS", tmp_path)
     assert machine.cores_apart() == [0, 2, 1, 3]
@@ -249,98 +237,3 @@ def test_peak_memory_sees_what_a_call_holds_for_a_while():
 def test_where_the_system_does_not_tell(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "CLEAR", tmp_path / "none" / "clear_refs")
     assert memory.peak_beyond(lambda: 5) == (None, 5)
-
-
-# Kernels
-
-def openblas():
-    return any(library["internal_api"] == "openblas" for library in minivit.engine.blas_threads.blas().info())
-
-
-@pytest.mark.skipif("not openblas()")
-def test_rates_of_the_kernels(monkeypatch):
-    monkeypatch.setattr(kernel_rates, "worthwhile", lambda: False)
-    monkeypatch.setenv(blas_kernel.VARIABLE, "")
-    monkeypatch.delenv(blas_kernel.VARIABLE)
-    rates, own = kernel_rates.kernel_rates(None, seconds=0)
-    assert own in rates and all(rate > 0 for rate in rates.values())
-    assert kernel_rates.kernel_rates(own, seconds=0)[0].keys() == {own}
-
-
-def test_a_kernel_that_cannot_be_measured(monkeypatch):
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(OSError):
-        kernel_rates.kernel_rates(None, seconds=0)
-    from minivit.commands import info
-    if openblas():
-        assert "could not be measured" in info.blas_lines(0)[-1]
-
-
-# minivit bench
-
-@pytest.fixture
-def tiny_bench(monkeypatch):
-    """`minivit bench` with one tiny case, without PyTorch."""
-    monkeypatch.setattr(side_by_side, "cases", lambda quick: ([SHORT], 2 if quick else 3))
-    monkeypatch.setattr(side_by_side, "contenders", lambda: [MINIVIT, PRODUCTS])
-
-
-def test_bench(tiny_bench, capsys, tmp_path):
-    assert cli.main(["bench", "--quick", "--threads", "1", "--json", str(tmp_path / "bench.json")]) == 0
-    out, err = capsys.readouterr()
-    assert err == ""
-    report = json.loads((tmp_path / "bench.json").read_text())
-    (case,) = report["cases"]
-    assert case["title"] == "tiny forward, 2 images" and report["threads"] == 1
-    samples = case["results"]["minivit"]["seconds"]
-    assert len(samples) == 2 and report["machine"]["processor"] in out
-    (line,) = [line for line in out.splitlines() if line.startswith(case["title"])]
-    assert summary.in_words(np.median(samples)) in line
-    assert line.split()[-1] == f"{np.median(samples) / np.median(case['results'][PRODUCTS.name]['seconds']):.2f}"
-    assert "not compared with PyTorch" in out and "medians of 2 turns" in out
-
-
-def test_the_table_fits_a_terminal():
-    for contenders, width in (([MINIVIT, PRODUCTS], 80), ([side_by_side.TORCH, MINIVIT, PRODUCTS], 100)):
-        results = {contender.name: {"seconds": [0.5]} for contender in contenders}
-        lines = [side_by_side.title_row(contenders)]
-        lines += [side_by_side.row(case, results) for case in side_by_side.cases()[0]]
-        assert max(map(len, lines)) <= width and len({len(line) for line in lines}) == 1
-        assert all("  " in line[20:] for line in lines)
-
-
-def test_bench_says_why_a_figure_is_missing():
-    results = {"PyTorch": {"why": "its logits differ"}, "minivit": {"seconds": [0.5, 0.5], "errors": {}}}
-    report = {"cases": [{"title": SHORT.title, "results": results}]}
-    assert side_by_side.row(SHORT, results).split()[-3:] == ["ms", "-", "-"]
-    assert f"{SHORT.title}: no figure for PyTorch: its logits differ" in side_by_side.notes(report, [], 2)
-
-
-@pytest.mark.parametrize("arguments, said", [
-    (["--json", "none/bench.json"], "there is no folder none"), (["--threads", "0"], "from 1 on"),
-    (["--threads", "100000"], "processor core"), (["extra"], "unrecognized arguments: extra")])
-def test_mistakes(tiny_bench, capsys, monkeypatch, tmp_path, arguments, said):
-    monkeypatch.chdir(tmp_path)
-    try:
-        status = cli.main(["bench", *arguments])
-    except SystemExit as stop:
-        status = stop.code
-    out, err = capsys.readouterr()
-    assert (status, out) == (2, "") and len(err.splitlines()) == 1 and said in err
-    assert not list(tmp_path.iterdir())
-
-
-def test_what_bench_measures():
-    chosen, rounds = side_by_side.cases()
-    assert rounds >= 9 and [case.title for case in chosen] == [
-        "B/16 forward, 1 image", "B/16 forward, 8 images", "packaged model forward, 1 image",
-        "packaged model forward, 256 images", "packaged model training step, 64 images"]
-    quick, fewer = side_by_side.cases(quick=True)
-    assert set(quick) < set(chosen) and fewer < rounds
-
-
-def test_torch_is_not_needed(monkeypatch):
-    monkeypatch.setattr(side_by_side.importlib.util, "find_spec", lambda name: None)
-    assert side_by_side.contenders() == [MINIVIT, PRODUCTS]
-    monkeypatch.setattr(side_by_side.importlib.util, "find_spec", lambda name: name)
-    assert [contender.name for contender in side_by_side.contenders()] == ["PyTorch", "minivit", PRODUCTS.name]

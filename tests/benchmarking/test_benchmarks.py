@@ -9,12 +9,11 @@ import pytest
 from toy_data import TINY
 
 import minivit
-from benchmarks import breakdown, plan, report, startup
-from minivit.benchmarking import cases
-from minivit.benchmarking.cases import FORWARD, TRAINING, Case
+from benchmarks import breakdown, cases, plan, report, startup
+from benchmarks.cases import FORWARD, TRAINING, Case
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("machine", "table", "memory", "breakdown", "growth", "load", "startup")
+NAMES = ("machine", "processors", "table", "memory", "breakdown", "growth", "load", "startup")
 
 
 # The plan
@@ -106,7 +105,7 @@ def results():
 def test_the_page_is_filled_and_its_prose_kept(tmp_path):
     page = tmp_path / "performance.md"
     shutil.copy(report.PAGE, page)
-    report.write(json.loads(json.dumps(results())), page, tmp_path)
+    report.write(json.loads(json.dumps(results())), page, tmp_path, of_processors(tmp_path))
     text = page.read_text("utf-8")
     for expected in ("| B/16 forward, 1 image | 110 ms (105–115) | 220 ms (210–230) |",
                      "| B/16 forward, 1 image | 0.50 |",
@@ -117,12 +116,33 @@ def test_the_page_is_filled_and_its_prose_kept(tmp_path):
                      "| softmax | 25.00 ms, 25 % |", "| **in all** | 100 ms |", "\n\nTurns behind each median: 1.",
                      "| 384 | 1 | 192 ms (192–192) | 384 ms (384–384) |",
                      "| `import minivit` | 30.00 ms (25.00–35.00) |",
+                     "| minivit's time / timm's | A processor, 2020-02-20, 2 cores | Another, 2020-02-20, 2 cores |",
+                     "| B/16 forward, 1 image | 0.50 | 2.00 |", "| B/16 forward, 8 images | – | – |",
                      "left alone, OpenBLAS takes Zen", "Not measured: JAX, for want of jax."):
         assert expected in text, expected
     assert (tmp_path / "growth_time.png").stat().st_size and (tmp_path / "growth_memory.png").stat().st_size
     assert prose(text) == prose(report.PAGE.read_text("utf-8"))
-    report.write(results(), page, tmp_path)
+    report.write(results(), page, tmp_path, tmp_path / "results")
     assert page.read_text("utf-8") == text
+
+
+def of_processors(tmp_path):
+    """A folder with the results of two processors, the second twice as slow as timm."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    other = results() | {"machine": results()["machine"] | {"processor": "Another"}}
+    timings = other["table"][0]["results"]
+    timings["minivit"]["seconds"], timings["timm"]["seconds"] = [0.44], [0.22]
+    for name, one in (("a", results()), ("b", other)):
+        (folder / f"{name}.json").write_text(json.dumps(one), "utf-8")
+    return folder
+
+
+def test_a_processors_results_have_a_file_of_its_own():
+    assert report.slug("AMD EPYC") == "amd-epyc"
+    assert report.slug("Intel(R) Xeon(R) CPU @ 2.20GHz") == "intel-xeon-cpu-2-20ghz"
+    files = {path.stem: json.loads(path.read_text("utf-8")) for path in report.RESULTS.glob("*.json")}
+    assert files and all(report.slug(one["machine"]["processor"]) == name for name, one in files.items())
 
 
 def prose(text):
@@ -135,7 +155,8 @@ def prose(text):
 def test_parts_without_measurements_stay(tmp_path):
     page = tmp_path / "performance.md"
     shutil.copy(report.PAGE, page)
-    report.write({key: value for key, value in results().items() if key not in ("growth", "load")}, page, tmp_path)
+    measured = {key: value for key, value in results().items() if key not in ("growth", "load")}
+    report.write(measured, page, tmp_path, tmp_path)
     for name in ("growth", "load"):
         mark = f"<!-- {name} -->"
         assert page.read_text("utf-8").split(mark)[1].split("<!--")[0] == \

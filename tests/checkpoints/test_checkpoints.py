@@ -99,15 +99,16 @@ def test_a_hugging_face_folder_tells_heads_eps_gelu_labels_and_preprocessing(tmp
     config = {"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
               "intermediate_size": 12, "image_size": 12, "patch_size": 4, "hidden_act": "gelu_new",
               "layer_norm_eps": 1e-5, "id2label": {"0": "ant", "1": "bee", "2": "cat"}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(
-        {"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1], "resample": 3, "size": {"height": 12, "width": 12}}))
+        {"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1], "resample": 3, "size": {"height": 12, "width": 12}}),
+        "utf-8")
     for source in (tmp_path, tmp_path / "model.safetensors"):
         loaded = minivit.load(source, dtype="float64")
         assert loaded.config == model.config and loaded.labels == ["ant", "bee", "cat"]
         assert loaded.preprocessing == minivit.Preprocessing((0.1, 0.2, 0.3), (1, 1, 1), "stretch", 1.0, "bicubic")
         assert relative_error(loaded(images(CONFIG)), model(images(CONFIG))) <= 1e-12
-    (tmp_path / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}), "utf-8")
     with pytest.raises(minivit.CheckpointError, match="num_hidden_layers 3"):
         minivit.load(tmp_path)
 

@@ -1,21 +1,27 @@
 """The command line: what goes to stdout, what to stderr, exit statuses, and one line for each mistake."""
 
+import argparse
 import csv
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from platforms import needs_sigint
+from safetensors.numpy import load_file, save_file
 from toy_data import TINY, colours, write_folder
 
 import minivit
 from minivit import samples
-from minivit.commands import cli
+from minivit.commands import cli, letters
 
 CHILD = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -62,7 +68,7 @@ def test_predict_the_sample(minivit_says):
 
 
 def test_an_unreadable_image_is_told_and_the_others_predicted(minivit_says, tmp_path):
-    (tmp_path / "notes.png").write_text("not an image")
+    (tmp_path / "notes.png").write_text("not an image", "utf-8")
     status, out, err = minivit_says("predict", tmp_path / "notes.png", samples.CAT, tmp_path / "none.png")
     assert status == 2 and len(out.splitlines()) == 6
     assert [line.split(": ")[0] for line in err.splitlines()] == ["minivit", "minivit"]
@@ -82,10 +88,10 @@ def test_trace_prints_every_step(minivit_says, tmp_path):
         mean, std = map(float, line.split()[-2:])
         assert mean == pytest.approx(array.mean(), abs=6e-5) and std == pytest.approx(array.std(), abs=6e-5)
     assert f"wrote {len(steps)} arrays" in err
-    written = np.load(tmp_path / "steps.npz")
-    assert written.files == list(steps)
-    for name, array in steps.items():
-        np.testing.assert_array_equal(written[name], array)
+    with np.load(tmp_path / "steps.npz") as written:
+        assert written.files == list(steps)
+        for name, array in steps.items():
+            np.testing.assert_array_equal(written[name], array)
     assert [p.name for p in tmp_path.iterdir()] == ["steps.npz"]
 
 
@@ -134,7 +140,7 @@ def test_variants_at_another_size(minivit_says):
 def test_evaluate(minivit_says, toy, tmp_path):
     model, file, data = toy
     status, out, err = minivit_says("evaluate", data, "--split", "test", "--model", file, "--json", tmp_path / "r.json")
-    figures = json.loads((tmp_path / "r.json").read_text())
+    figures = json.loads((tmp_path / "r.json").read_text("utf-8"))
     images = sorted((data / "test").rglob("*.png"))
     truth = [image.parent.name for image in images]
     found = [minivit.forward(image, model).top(1)[0][0] for image in images]
@@ -156,7 +162,7 @@ def test_evaluate_numbers_classes_as_the_model_does(minivit_says, toy, tmp_path)
     accuracy = []
     for path in (file, tmp_path / "swapped.safetensors"):
         minivit_says("evaluate", data / "test", "--model", path, "--json", tmp_path / "r.json")
-        accuracy.append(json.loads((tmp_path / "r.json").read_text())["accuracy"])
+        accuracy.append(json.loads((tmp_path / "r.json").read_text("utf-8"))["accuracy"])
     assert sum(accuracy) == pytest.approx(1) and accuracy[0] != pytest.approx(0.5)
 
 
@@ -171,7 +177,7 @@ def test_train(minivit_says, toy, tmp_path):
     status, out, err = minivit_says("train", data, "--split", "test", "--out", tmp_path / "run", *TRAIN)
     assert status == 0 and out.strip() == str(tmp_path / "run" / "model.safetensors")
     assert "epoch 2/2" in err and "images/s" in err
-    with open(tmp_path / "run" / "log.csv", newline="") as file:
+    with open(tmp_path / "run" / "log.csv", encoding="utf-8", newline="") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
     model = minivit.load(tmp_path / "run" / "model.safetensors")
     assert model.labels == ["blue", "red"] and model.config == TINY
@@ -185,7 +191,7 @@ def test_train_options_reach_the_recipe(minivit_says, toy, tmp_path, monkeypatch
     monkeypatch.setattr(loop, "train", lambda data, config, recipe, folder, **rest: seen.update(recipe=recipe, **rest))
     minivit_says("train", toy[2] / "test", "--out", tmp_path, *TRAIN, "--peak-rate", 0.5, "--mixup", 0.25, "--seed", 9,
                  "--average", 0.5, "--save-seconds", 7, "--optimiser", "muon", "--patch-dropout", 0.25,
-                 "--stochastic-depth", 0.125, "--rand-augment", 3, "--magnitude", 0.75)
+                 "--stochastic-depth", 0.125, "--rand-augment", 3, "--magnitude", 0.75, "--layers", 2)
     r = seen["recipe"]
     assert (r.optimiser, r.patch_dropout, r.stochastic_depth) == ("muon", 0.25, 0.125)
     assert (r.rand_augment, r.magnitude) == (3, 0.75)
@@ -193,12 +199,13 @@ def test_train_options_reach_the_recipe(minivit_says, toy, tmp_path, monkeypatch
     assert seen["save_seconds"] == 7 and seen["preprocessing"].crop_fraction == 1
 
 
+@needs_sigint
 def test_ctrl_c_stops_a_training_run_and_it_goes_on(toy, tmp_path):
     write_folder(colours(80), tmp_path / "more")
     command = [sys.executable, "-m", "minivit", "train", tmp_path / "more", "--out", tmp_path / "run", *TRAIN[:-2],
                "--save-seconds", 0, "--epochs"]
     # A shell that runs the tests in the background has them, and so the child, ignore Ctrl-C.
-    process = subprocess.Popen([*map(str, command), "100000"], env=CHILD, stdout=subprocess.PIPE, text=True,
+    process = subprocess.Popen([*map(str, command), "100000"], env=CHILD, stdout=subprocess.PIPE, encoding="utf-8",
                                stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     while not (tmp_path / "run" / "log.csv").exists() and process.poll() is None:
         time.sleep(0.02)
@@ -209,11 +216,151 @@ def test_ctrl_c_stops_a_training_run_and_it_goes_on(toy, tmp_path):
     assert load_file(tmp_path / "run" / "state.safetensors")
 
 
+def test_few_images_hold_out_a_tenth(minivit_says, toy, tmp_path, monkeypatch):
+    from minivit.training import loop
+    seen = []
+    monkeypatch.setattr(loop, "train", lambda data, config, recipe, folder, **rest: seen.append(recipe.held_out))
+    plain = TRAIN[:TRAIN.index("--held-out")]
+    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain)
+    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain, "--held-out", 5)
+    monkeypatch.setattr("minivit.training.data.read_labelled_images", lambda *_: range(30_000))
+    minivit_says("train", toy[2] / "test", "--out", tmp_path / "run", *plain)
+    assert seen == [1, 5, 1000]
+
+
+def test_evaluate_takes_the_test_part(minivit_says, toy):
+    _, file, data = toy
+    write_folder(colours(20, seed=1), data / "train")
+    found = [minivit_says("evaluate", data, "--model", file, "--json", *split)[1]
+             for split in ((), ("--split", "test"), ("--split", "train"))]
+    assert found[0] == found[1] != found[2] and json.loads(found[0])["split"] == "test"
+    assert json.loads(minivit_says("evaluate", data / "test", "--model", file, "--json", "-")[1])["split"] == ""
+
+
+def test_the_test_part_of_a_zip_and_of_other_folders(tmp_path):
+    from minivit.training.data import test_part
+    write_folder(colours(4), tmp_path / "data" / "testing")
+    write_folder(colours(4), tmp_path / "data" / "train")
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        for path in (tmp_path / "data").rglob("*.png"):
+            archive.write(path, path.relative_to(tmp_path / "data"))
+        archive.writestr("__MACOSX/a.png", b"")
+    assert test_part(tmp_path / "data") == test_part(tmp_path / "data.zip") == "testing"
+    (tmp_path / "data" / "bicycle").mkdir()                     # then "testing" may well be a class
+    assert test_part(tmp_path / "data") == test_part(tmp_path / "none") == ""
+
+
+# Inputs and outputs.
+
+def test_a_folder_of_images_and_a_folder_of_a_run(minivit_says, toy, tmp_path):
+    _, file, data = toy
+    (tmp_path / "run").mkdir()
+    file.rename(tmp_path / "run" / "model.safetensors")
+    images = sorted((data / "test" / "red").iterdir())
+    status, out, err = minivit_says("predict", data / "test" / "red", "--model", tmp_path / "run", "--top", 1)
+    assert (status, err) == (0, "") and [line for line in out.splitlines()[::3]] == [str(image) for image in images]
+    assert minivit_says("predict", data / "test" / "red", "--json", "--model", tmp_path / "run")[0] == 0
+
+
+@pytest.mark.parametrize("command", [
+    ["predict", "-", "--top", "1"], ["trace", "-"], ["explain", "-", "-o", "out.png"],
+    ["compare", "cifar10", "cifar10", "--image", "-"]])
+def test_an_image_from_standard_input(minivit_says, monkeypatch, tmp_path, command):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(samples.CAT.read_bytes())))
+    status, out, err = minivit_says(*command)
+    assert (status, err) == (0, "") and out
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    status, out, err = minivit_says(*command)
+    assert (status, out, err) == (2, "", "minivit: standard input is empty: give an image file's bytes\n")
+
+
+def test_predict_as_json(minivit_says, tmp_path):
+    (tmp_path / "notes.png").write_text("not an image")
+    status, out, _ = minivit_says("predict", "--json", samples.CAT, tmp_path / "notes.png", "--top", 2)
+    told = json.loads(out)
+    assert status == 2 and told["model"] == "cifar10" and "notes.png" in told["images"][1]["error"]
+    assert [(top["label"], top["probability"]) for top in told["images"][0]["top"]] == \
+        [(label, pytest.approx(p)) for label, p in minivit.forward(samples.CAT).top(2)]
+    status, out, _ = minivit_says("predict", samples.CAT, "--json", tmp_path / "cat.json", "--top", 2)
+    assert status == 0 and "cat" in out and json.loads((tmp_path / "cat.json").read_text())["images"][0]["top"]
+
+
+def test_tables_as_json(minivit_says):
+    steps = minivit.forward(samples.CAT).trace
+    told = json.loads(minivit_says("trace", samples.CAT, "--json")[1])["steps"]
+    assert [(step["step"], tuple(step["shape"])) for step in told] == [(n, a.shape) for n, a in steps.items()]
+    rows = json.loads(minivit_says("variants", "--json")[1])["variants"]
+    assert [(row["variant"], row["parameters"]) for row in rows[4:5]] == [("B/16", 86_567_656)]
+    assert json.loads(minivit_says("compare", "cifar10", "cifar10", "--json")[1])["agrees"] is True
+
+
+@pytest.mark.parametrize("command", [
+    ["predict", "photo.jpg", "--json", "none/a.json"], ["trace", "photo.jpg", "-o", "none/a.npz"],
+    ["explain", "photo.jpg", "-o", "none/a.png"], ["compare", "cifar10", "cifar10", "--json", "none/a.json"],
+    ["evaluate", "data", "--json", "none/a.json"], ["train", "data", "--out", "photo.jpg"],
+    ["train", "data", "--out", "photo.jpg/run"], ["train", "data", "--out", "data"],
+    ["train", "data", "--out", "first", "--start", "first"],
+    ["train", "data", "--out", "first", "--start", "first/model.safetensors"],
+    ["trace", "photo.jpg", "-o", "link.npz"], ["explain", "photo.jpg", "-o", "photo.jpg"],
+    ["explain", "photo.jpg", "-o", "link.jpg"], ["predict", "photo.jpg", "--json", "folder.json"],
+    ["compare", "cifar10", "steps.npz", "--json", "steps.json"], ["predict", "photo.jpg", "--json", "photo.json"],
+    ["predict", "photo.jpg", "--model", "weights", "--json", "weights/config.json"]])
+def test_outputs_are_checked_before_the_work_and_no_input_is_replaced(minivit_says, monkeypatch, tmp_path, command):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("minivit.checkpoints.loading.load", lambda *_, **__: pytest.fail("work began"))
+    for name in ("photo.jpg", "steps.npz"):
+        (tmp_path / name).write_bytes(samples.CAT.read_bytes())
+    for link, target in (("link.npz", "photo.jpg"), ("link.jpg", "photo.jpg"), ("steps.json", "steps.npz")):
+        (tmp_path / link).symlink_to(target)
+    os.link("photo.jpg", "photo.json")
+    for folder in ("data", "first", "folder.json", "weights"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "weights" / "config.json").write_text("{}")
+    (tmp_path / "first" / "model.safetensors").write_bytes(b"")
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    status, out, err = minivit_says(*command)
+    assert (status, out) == (2, "") and len(err.splitlines()) == 1, err
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def test_an_output_that_is_a_link_is_followed(minivit_says, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "steps.npz").symlink_to(tmp_path / "elsewhere" / "real.npz")
+    assert minivit_says("trace", "-o", tmp_path / "steps.npz")[0] == 0
+    assert (tmp_path / "steps.npz").is_symlink() and (tmp_path / "elsewhere" / "real.npz").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["predcit"], "did you mean predict?"), (["predict", "--tpo", "3"], "did you mean --top?"),
+    (["train", "data", "--out", "run", "--batchsize", "3"], "did you mean --batch-size?"),
+    (["train", "data", "--out", "run", "--optimiser", "moun"], "did you mean muon?"),
+    (["trace", "--variant", "B16"], "did you mean B/16?"), (["predict", "phto.jpg"], "did you mean photo.jpg?"),
+    (["train", "data", "--out", "run", "--batch-size", "0"], "minivit: --batch-size is a whole number from 1 to"),
+    (["train", "data", "--out", "run", "--stochastic-depth", "0.1", "--layers", "1"], "--stochastic-depth skips"),
+    (["train", "data", "--out", "run", "--padding", "32"], "minivit: --padding 32 could shift"),
+    (["train", "data", "--out", "run", "--image-size", "30"], "--image-size 30 x 30 cannot be cut"),
+    (["predict", "--sample", "--json", "a.txt"], "unrecognized arguments: a.txt|no such file: a.txt")])
+def test_options_as_typed_and_near_misses(minivit_says, monkeypatch, tmp_path, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(b"")
+    (tmp_path / "data").mkdir()
+    status, _, err = minivit_says(*arguments)
+    assert status == 2 and len(err.splitlines()) == 1 and re.search(said.replace("?", r"\?"), err), err
+
+
+def test_names_in_messages_that_are_no_options():
+    options = argparse.Namespace(batch_size=1, epochs=2, heads=3)
+    same = ["no such file: batch_size.png", "'batch_size' is a class", "5 epochs is too much", "a/num_heads"]
+    assert [cli.as_typed(message, options) for message in same] == same
+    assert cli.as_typed("give num_heads=…, or less batch_size", options) == "give --heads …, or less --batch-size"
+
+
 # Mistakes: one line on stderr, exit status 2, and no traceback.
 
 @pytest.mark.parametrize("arguments, said", [
     ([], "required: COMMAND"), (["fly"], "invalid choice: 'fly'"), (["predict"], "no image given"),
-    (["predict", "none.jpg"], "no such file: none.jpg"), (["predict", "."], "is a folder"),
+    (["predict", "none.jpg"], "no such file: none.jpg"), (["predict", "."], "the folder . holds no image file"),
     (["predict", "--sample", "--top", "0"], "from 1 on"), (["predict", "--sample", "--top", "many"], "from 1 on"),
     (["predict", "--sample", "--model", "vgg"], "vgg"), (["predict", "--sample", "--device", "tpu"], "'tpu'"),
     (["trace", "--variant", "Z/16"], "unknown variant 'Z/16': choose one of Ti/16"),
@@ -226,13 +373,13 @@ def test_ctrl_c_stops_a_training_run_and_it_goes_on(toy, tmp_path):
     (["variants", "--image-size", "0"], "HEIGHTxWIDTH"), (["variants", "extra"], "unrecognized arguments: extra"),
     (["evaluate"], "required: DATA"), (["evaluate", "none"], "no such file or folder: none"),
     (["train", "none", "--out", "run"], "no such file or folder: none"), (["train", "none"], "required: --out"),
-    (["train", "none", "--out", "run", "--epochs", "0"], "epochs is a whole number from 1 on, found 0"),
+    (["train", "none", "--out", "run", "--epochs", "0"], "minivit: --epochs is a whole number from 1 to 1,000,000"),
     (["train", "none", "--out", "run", "--patch-size", "5"], "patches of 5 x 5"),
-    (["train", "none", "--out", "run", "--heads", "3"], "num_heads must divide the width"),
+    (["train", "none", "--out", "run", "--heads", "3"], "--heads must divide the width"),
     (["train", "none", "--out", "run", "--peak-rate", "fast"], "invalid float value: 'fast'"),
     (["train", "none", "--out", "run", "--optimiser", "sgd"], "invalid choice: 'sgd'"),
-    (["train", "none", "--out", "run", "--rand-augment", "-1"], "rand_augment is a whole number from 0 on, found -1"),
-    (["train", "none", "--out", "run", "--magnitude", "0.2"], "changes nothing without rand_augment"),
+    (["train", "none", "--out", "run", "--rand-augment", "-1"], "minivit: --rand-augment is a whole number from 0 to"),
+    (["train", "none", "--out", "run", "--magnitude", "0.2"], "--magnitude 0.2 changes nothing without --rand-augment"),
 ])
 def test_mistakes(minivit_says, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
@@ -297,13 +444,39 @@ def test_head_closes_the_pipe_without_complaint(command):
     process = subprocess.Popen([sys.executable, "-m", "minivit", *command], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     process.stdout.close()
-    assert process.stderr.read() == b"" and process.wait() == 0
+    with process.stderr:
+        assert process.stderr.read() == b"" and process.wait() == 0
 
 
-def test_a_terminal_without_the_letters():
-    done = subprocess.run([sys.executable, "-m", "minivit", "trace"], capture_output=True,
-                          env={**os.environ, "PYTHONIOENCODING": "ascii"})
-    assert done.returncode == 0 and b"qk? / ?d (eq. 6)" in done.stdout and done.stderr == b""
+COMMANDS = [["trace"], ["trace", "--help"], ["variants"], ["evaluate", "--help"], ["train", "--help"]]
+
+
+@pytest.mark.parametrize("encoding, said", [
+    ("ascii", ["q k^T / sqrt(d) (eq. 6)", "x_pE + bias", "each a row of P^2C numbers", "[A_1v_1 ... A_H v_H] U"]),
+    ("cp1252", ["q k^T / sqrt(d) (eq. 6)", "x_pE + bias", "each a row of P²C numbers", "[A_1v_1 … A_H v_H] U"]),
+    ("utf-8", ["q kᵀ / √d (eq. 6)", "xₚE + bias", "each a row of P²C numbers", "[A₁v₁ … A_H v_H] U"]),
+])
+def test_a_terminal_without_the_letters_gets_others(encoding, said):
+    outputs = []
+    for command in COMMANDS:
+        done = subprocess.run([sys.executable, "-m", "minivit", *command], capture_output=True,
+                              env={**os.environ, "PYTHONIOENCODING": encoding})
+        assert done.returncode == 0 and done.stderr == b""
+        outputs.append(done.stdout.decode(encoding))
+        assert "?" not in outputs[-1]
+    lines = outputs[0].splitlines()
+    assert all(any(phrase in line for line in lines) for phrase in said)
+    assert len({len(line) for line in lines[3:]}) == 1                  # columns stay where they are
+
+
+@pytest.mark.parametrize("text, ascii", [
+    ("softmax(q kᵀ / √d) v", b"softmax(q k^T / sqrt(d)) v"), ("√(a + b)", b"sqrt(a + b)"), ("√2 σ", b"sqrt(2) sigma"),
+    ("‖a − b‖ ≤ 10⁻¹²", b"||a - b|| <= 10^-12"), ("∂L/∂W₁ · x̂", b"dL/dW_1 * x^"), ("Ångström é", b"Angstrom e"),
+    ("“quoted” – 4 × 4 …", b'"quoted" - 4 x 4 ...'), ("猫.jpg", rb"\u732b.jpg"), ("Σ √", b"Sigma sqrt"),
+])
+def test_letters_that_a_terminal_lacks(text, ascii):
+    assert text.encode("ascii", letters.ERRORS) == ascii
+    assert text.encode("utf-8", letters.ERRORS) == text.encode()
 
 
 def test_commands_load_nothing_they_do_not_need():
@@ -312,5 +485,80 @@ def test_commands_load_nothing_they_do_not_need():
               "print([name for name in ('numpy', 'matplotlib', 'scipy', 'torch', 'minivit.training.loop') "
               "if name in sys.modules])")
     for arguments, expected in ((["--help"], "[]"), (["variants"], "[]"), (["predict", "--sample"], "['numpy']")):
-        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, encoding="utf-8")
         assert done.stdout.splitlines()[-1] == expected, done.stderr
+
+
+# Odd names, odd files, numbers without measure: one line, none of it obeyed by a terminal.
+
+LONG = "x" * 5000
+CODES = "a\nb\x1b[31mred\x07\u202e"
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["predict", CODES], r"no such file: a\nb\x1b[31mred\x07\u202e"), (["predict", LONG], "File name too long"),
+    (["predict", "--sample", "--model", CODES], r"no file a\nb\x1b[31mred"),
+    (["predict", "--sample", "--model", LONG], "is no file's name: File name too long"),
+    (["predict", "--sample", "--model", "a\0b"], r"no file a\x00b"),
+    (["predict", "--sample", "--model", ""], "model is empty"), (["predict", ""], "images is empty"),
+    (["trace", ""], "image is empty"), (["trace", "-o", ""], "output is empty"),
+    (["train", "", "--out", "run"], "data is empty"), (["train", "none", "--out", ""], "invalid name of a folder"),
+    (["train", "none", "--out", "run", "--start", ""], "start is empty"),
+    (["compare", "", "cifar10"], "model is empty"),
+    (["trace", "-o", LONG + ".npz"], "ile name too long"), (["explain", "--sample", "-o", LONG + ".png"], "too long"),
+    ([LONG], "invalid choice"), (["evaluate", ".", "--split", CODES], r"a\nb\x1b[31mred"),
+    (["trace", "--variant", "Ti/16", "--image-size", "14400"], "up to 4,096"),
+    (["trace", "--variant", "Ti/16", "--image-size", "4096"], "would take 1,2"),
+    (["trace", "--variant", "B/16", "--num-classes", "9" * 20], "--num-classes is a whole number from 0 to 10"),
+    (["train", ".", "--out", "run", "--save-seconds", "nan"], "number of seconds"),
+    (["train", ".", "--out", "run", "--save-seconds", "-1"], "number of seconds"),
+    (["train", ".", "--out", "run", "--seed", LONG.replace("x", "9")], "invalid int value"),
+    (["train", ".", "--out", "run", "--peak-rate", "nan"], "--peak-rate is a number from 0 to 1e+30, found"),
+    (["train", ".", "--out", "run", "--mixup", "1e300"], "--mixup is a number from 0 to 1e+06, found"),
+    (["train", ".", "--out", "run", "--width", "9" * 30], "--width is a whole number from 1 to 65"),
+    (["variants", "--num-classes", "9" * 30], "--num-classes is a whole number from 1 to 10,000,000"),
+])
+def test_odd_arguments(minivit_says, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = minivit_says(*arguments)
+    assert (status, out) == (2, "") and err.startswith("minivit") and said in err
+    assert err.endswith("\n") and err[:-1].isprintable() and len(err) < 800
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files")
+@pytest.mark.parametrize("arguments", [["predict", "PIPE"], ["predict", "--sample", "--model", "PIPE"],
+                                       ["trace", "PIPE"], ["evaluate", "PIPE"], ["train", "PIPE", "--out", "run"],
+                                       ["compare", "cifar10", "PIPE"], ["compare", "PIPE", "cifar10"],
+                                       ["compare", "cifar10", "cifar10", "--image", "PIPE"]])
+def test_pipes_do_not_hang(tmp_path, arguments):
+    os.mkfifo(tmp_path / "pipe")
+    for place in ("pipe", "/dev/zero"):
+        done = subprocess.run([sys.executable, "-m", "minivit", *(place if a == "PIPE" else a for a in arguments)],
+                              capture_output=True, text=True, timeout=120, cwd=tmp_path, env={
+                                  **CHILD, "PYTHONPATH": os.path.dirname(os.path.dirname(minivit.__file__))})
+        assert done.returncode == 2 and done.stdout == "", done.stderr
+        assert f"{place} is no plain file but a pipe, socket or device" in done.stderr.splitlines()[-1]
+
+
+def test_names_inside_files_are_not_obeyed(minivit_says, tmp_path):
+    """Labels and a model's name, as predict, trace and evaluate print them."""
+    labels = [CODES, "ordinary"]
+    model = minivit.init(TINY, seed=0, labels=labels)
+    model.name = CODES
+    minivit.save(model, tmp_path / "codes.safetensors")
+    write_folder(replace(colours(12), classes=["ordinary", "a\nb\x1b[31mred\x07\u202e"]), tmp_path / "data")
+    for arguments in (["predict", "--sample"], ["trace"], ["evaluate", tmp_path / "data"]):
+        status, out, err = minivit_says(*arguments, "--model", tmp_path / "codes.safetensors")
+        assert status == 0 and r"\x1b[31m" in out
+        assert all(line.isprintable() for line in out.split("\n"))
+        assert "\x1b[31mred" not in err and "\x07" not in err
+    for shown in (repr(minivit.load(tmp_path / "codes.safetensors")), repr(minivit.forward(samples.CAT, model))):
+        assert all(line.isprintable() for line in shown.split("\n"))
+    assert minivit.forward(samples.CAT, model).top(2)[0][0] in labels              # in Python the names are as they are
+
+
+def test_tensor_names_inside_files_are_not_obeyed(minivit_says, tmp_path):
+    save_file({CODES: np.zeros(3, np.float32), "y" * 5000: np.zeros(3, np.float32)}, tmp_path / "odd.safetensors")
+    status, out, err = minivit_says("predict", "--sample", "--model", tmp_path / "odd.safetensors")
+    assert (status, out) == (2, "") and err[:-1].isprintable() and len(err) < 800 and err.startswith("minivit: ")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.benchmarking import kernel_rates
-from minivit.commands import info
+from minivit.commands import info, kernel_rates
 from minivit.commands.cli import main
 from minivit.engine import blas_kernel
 from tests.strict_array import fake_cupy

@@ -23,12 +23,12 @@ def cpuinfo(vendor, flags):
     ("GenuineIntel", AVX512, False),
 ])
 def test_worthwhile_on_amd_with_avx512(monkeypatch, vendor, flags, expected):
-    monkeypatch.setattr("builtins.open", lambda path: io.StringIO(cpuinfo(vendor, flags)))
+    monkeypatch.setattr("builtins.open", lambda path, encoding: io.StringIO(cpuinfo(vendor, flags)))
     assert blas_kernel.worthwhile() is expected
 
 
 def test_not_worthwhile_where_the_processor_is_unknown(monkeypatch):
-    def missing(path):
+    def missing(path, encoding):
         raise FileNotFoundError(path)
     monkeypatch.setattr("builtins.open", missing)
     assert blas_kernel.worthwhile() is False
@@ -82,7 +82,7 @@ except SystemExit:
     pass
 print(before, 'numpy' in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8")
     assert done.stdout.splitlines()[-1] == "[False] False", done.stdout + done.stderr
 
 
@@ -91,11 +91,11 @@ def test_a_program_started_with_the_choice(monkeypatch):
     monkeypatch.delenv(blas_kernel.VARIABLE, raising=False)
     look = f"import os, sys; print(os.environ.get('{blas_kernel.VARIABLE}')); sys.exit(3)"
     done = subprocess.run([sys.executable, "-m", "minivit.engine.blas_kernel", sys.executable, "-c", look],
-                          capture_output=True, text=True)
+                          capture_output=True, encoding="utf-8")
     expected = blas_kernel.AVX512_KERNEL if blas_kernel.worthwhile() else None
     assert done.stdout.strip() == str(expected) and done.returncode == 3
 
 
 def test_without_a_program_it_says_what_it_is_for():
-    done = subprocess.run([sys.executable, "-m", "minivit.engine.blas_kernel"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "minivit.engine.blas_kernel"], capture_output=True, encoding="utf-8")
     assert done.returncode == 1 and "jupyter lab" in done.stderr and "Traceback" not in done.stderr

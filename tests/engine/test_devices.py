@@ -205,7 +205,7 @@ def test_a_whole_run_stopped_and_resumed(tmp_path, settings):
         kept = without_key_bias(name, np.arange(len(array)))
         np.testing.assert_allclose(on_host(array)[kept], flatten(cpu.params)[name][kept], rtol=1e-4, atol=1e-5,
                                    err_msg=name)
-    losses = [[float(row.split(",")[1]) for row in (tmp_path / run / "log.csv").read_text().splitlines()[1:]]
+    losses = [[float(row.split(",")[1]) for row in (tmp_path / run / "log.csv").read_text("utf-8").splitlines()[1:]]
               for run in ("cpu", "whole", "halves")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5) and losses[2] == losses[1]
     saved = minivit.load(tmp_path / "halves" / "model.safetensors")
@@ -363,7 +363,7 @@ def test_cupy_missing(monkeypatch):
 
 
 def test_cupy_broken(monkeypatch, tmp_path):
-    (tmp_path / "cupy.py").write_text("raise ImportError('libcuda.so.1 cannot be opened')")
+    (tmp_path / "cupy.py").write_text("raise ImportError('libcuda.so.1 cannot be opened')", "utf-8")
     monkeypatch.delitem(sys.modules, "cupy")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(RuntimeError, match="CuPy is installed but cannot be imported: libcuda"):

@@ -14,7 +14,7 @@ needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glib
 BEFORE = """
 import resource, threading
 from minivit.engine import heap
-from minivit.benchmarking.memory import resident_bytes
+from benchmarks.memory import resident_bytes
 
 def filled(count, size):
     return [bytearray(size) for _ in range(count)]
@@ -53,7 +53,7 @@ thread.join()
 
 def printed(code, **variables):
     result = subprocess.run([sys.executable, "-c", code], env={**free_environment(), **variables},
-                            capture_output=True, text=True)
+                            capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 
@@ -100,4 +100,4 @@ def test_it_is_told_when_threads_begin():
 def test_processes_that_measure_other_libraries_are_left_alone():
     """They import minivit too, but for the batches."""
     batch = "worker.fresh_batch(worker.ViTConfig(), 1, worker.np.random.default_rng(0))"
-    assert printed(f"{TOLD} from minivit.benchmarking import worker; {batch}") == ""
+    assert printed(f"{TOLD} from benchmarks import worker; {batch}") == ""

@@ -1,6 +1,5 @@
 """Threads: what is shared is whole, in order, and never nested; BLAS has its own number of threads back afterwards."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -9,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from peaked import peaked_model
+from platforms import needs_fork
 
 import minivit
 from minivit.engine import blas_threads, threads, tiles
@@ -143,7 +144,7 @@ def test_an_error_goes_up_once_all_threads_have_ended(two_threads, failing):
     assert len(threads.spread(lambda part: part, 4, np.empty(4))) == 1            # and nothing stays shared
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@needs_fork
 def test_a_forked_child_has_threads_of_its_own():
     """multiprocessing forks by default on Linux before Python 3.14; a pool made before is dead in the child."""
     code = """if True:
@@ -156,7 +157,8 @@ def test_a_forked_child_has_threads_of_its_own():
         with multiprocessing.get_context("fork").Pool(1) as pool:
             print(pool.apply_async(run).get(timeout=30))
     """
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, encoding="utf-8",
+                          timeout=60)
     assert done.stdout.strip() == "[1, 2, 3]", done.stderr
 
 
@@ -204,10 +206,11 @@ def test_callers_on_several_threads_leave_blas_as_it_was():
 
 
 def test_one_image_with_its_steps_shared(two_threads, monkeypatch):
-    """Columns, rows and heads on two threads give what one thread gives, forward and backward."""
+    """Columns, rows and heads on two threads give what one thread gives, forward and backward; no bias is zero."""
     monkeypatch.setattr(tiles, "TILE_BYTES", 4096)
     monkeypatch.setattr(tiles, "SCORES_PER_TILE", {"cpu": 64})
-    model = minivit.init("Ti/16", num_classes=5, image_size=48, seed=3, dtype="float64")
+    model = peaked_model(minivit.config.as_config("Ti/16", num_classes=5, image_size=48))
+    assert all(a.all() for name, a in flatten(model.params).items() if name.endswith("bias"))
     rng = np.random.default_rng(0)
     x, dlogits = rng.standard_normal((1, 48, 48, 3)), rng.standard_normal((1, 5))
 
@@ -221,6 +224,14 @@ def test_one_image_with_its_steps_shared(two_threads, monkeypatch):
     monkeypatch.setattr(threads, "thread_count", lambda: 1)
     for name, expected in everything().items():
         assert np.linalg.norm(shared[name] - expected) <= 1e-13 * np.linalg.norm(expected) + 1e-15, name
+
+
+@pytest.mark.parametrize("columns", [2, 9, 64])
+def test_a_products_bias_goes_to_its_own_columns(two_threads, columns):
+    rng = np.random.default_rng(0)
+    a, b, bias = rng.standard_normal((5, 7)), rng.standard_normal((7, columns)), rng.standard_normal(columns)
+    (y,) = threads.each(lambda _: threads.product(a, b, bias), ["one image"])
+    np.testing.assert_allclose(y, a @ b + bias, rtol=1e-13)
 
 
 def test_product_of_views():

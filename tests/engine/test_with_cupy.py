@@ -22,7 +22,7 @@ without_gpu = pytest.mark.skipif(cupy.is_available(), reason="a GPU is here: tes
 
 def test_cupy_has_every_call_of_the_source():
     real = cupy_signatures.from_cupy(cupy)
-    assert [line for path in SOURCES for line in misfits(path.read_text(), real, path.name)] == []
+    assert [line for path in SOURCES for line in misfits(path.read_text("utf-8"), real, path.name)] == []
 
 
 def test_cupy_has_every_call_of_a_run():

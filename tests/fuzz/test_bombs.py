@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import pickle
+import socket
 import struct
 import subprocess
 import sys
@@ -11,7 +13,11 @@ import zipfile
 import numpy as np
 import pytest
 from checkpoint_files import FORMATS, google, small_model, timm, write
+from platforms import needs_resource
 
+import minivit
+
+pytestmark = needs_resource
 MEGABYTES = 500
 SECONDS = 5
 
@@ -21,8 +27,9 @@ import pathlib, resource, sys
 def peak_megabytes():
     status = pathlib.Path("/proc/self/status")              # getrusage would begin with the parent's peak
     if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+        unit = 1 if sys.platform == "darwin" else 1024      # macOS counts bytes
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024 ** 2
+    return int(status.read_text("utf-8").split("VmHWM:")[1].split()[0]) / 1024
 
 resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS}, {SECONDS}))
 import minivit
@@ -40,7 +47,7 @@ sys.exit(used > {MEGABYTES})
 def refused(path):
     """The message with which a fresh process refuses the file, within its limits."""
     before = sorted(path.parent.iterdir())
-    result = subprocess.run([sys.executable, "-c", LOAD, str(path)], capture_output=True, text=True, timeout=300)
+    result = subprocess.run([sys.executable, "-c", LOAD, str(path)], capture_output=True, encoding="utf-8", timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.startswith("refused:"), result.stdout
     assert sorted(path.parent.iterdir()) == before
@@ -161,6 +168,36 @@ def test_an_index_that_leaves_its_folder(tmp_path):
     write("timm", FORMATS["hugging_face"](small_model()), tmp_path)
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../weights.safetensors"}}))
+    (folder / "config.json").write_text("{}", "utf-8")
+    index = {"weight_map": {"a": "../weights.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), "utf-8")
     assert "not in the folder" in refused(folder)
+
+
+def test_a_zip_behind_something_else(tmp_path):
+    """A file that begins as a zip does, then 70 kB of anything, then a whole .npz of weights."""
+    whole = zipped(tmp_path / "whole.npz", google_members()).read_bytes()
+    path = tmp_path / "behind.npz"
+    path.write_bytes(b"PK\x03\x04" + bytes(70_000) + whole)
+    assert "begins with 70,004 bytes that are no part of its zip" in refused(path)
+    path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(70_000) + whole)
+    assert "is no .safetensors, .npz or .pth file" in refused(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files")
+def test_pipes_sockets_and_devices(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        for path in (tmp_path / "pipe.npz", tmp_path / "socket"):
+            assert "is no plain file but a pipe, socket or device" in refused(path)
+    with pytest.raises(minivit.CheckpointError, match="is no plain file"):
+        minivit.load("/dev/zero")
+
+
+@pytest.mark.parametrize("name, said", [("", "an empty name is no model's"), ("x" * 5000, "File name too long"),
+                                        ("a\nb\x1b[2J", r"no file a\\nb\\x1b\[2J")])
+def test_odd_names(name, said):
+    with pytest.raises(minivit.CheckpointError, match=said) as caught:
+        minivit.load(name)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 400

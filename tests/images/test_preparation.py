@@ -1,6 +1,7 @@
 """Preprocessing against timm's, torchvision's and Hugging Face's own outputs, every kind of image, and bad ones."""
 
 import io
+import math
 import re
 import struct
 import warnings
@@ -17,7 +18,7 @@ from PIL import Image
 import minivit
 from minivit import samples
 from minivit.images.decoding import rgb
-from minivit.images.preparation import denormalise, normalise, prepare
+from minivit.images.preparation import denormalise, fraction_of, normalise, prepare
 
 REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "preprocessing.npz")
 CASES = [name for name in REFERENCE.files if "|" in name]
@@ -64,9 +65,11 @@ def test_modes_become_rgb_as_pillow_makes_them(mode):
 def test_files_become_rgb_as_pillow_makes_them(tmp_path, ending, mode):
     path = tmp_path / f"photo.{ending}"
     Image.fromarray(PHOTO).convert(mode).save(path)
-    expected = np.asarray(Image.open(path).convert("RGB"))
-    for source in (path, str(path), Image.open(path)):
-        np.testing.assert_array_equal(np.asarray(rgb(source)), expected)
+    with Image.open(path) as picture:
+        expected = np.asarray(picture.convert("RGB"))
+    with Image.open(path) as opened:
+        for source in (path, str(path), opened):
+            np.testing.assert_array_equal(np.asarray(rgb(source)), expected)
 
 
 def test_a_transparent_palette_loses_its_transparency_without_a_warning(tmp_path):
@@ -109,6 +112,17 @@ def test_16_bit_files_are_scaled(tmp_path):
         assert np.abs(found - grey[..., None] / 257).max() <= 0.5
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_modes_that_do_not_tell_their_range_are_read_as_pillow_reads_8_bit_values(dtype):
+    """Mode I and mode F: the same pixels as the 8-bit image, and as Pillow's own conversion makes of them."""
+    grey = np.asarray(Image.fromarray(PHOTO).convert("L"))
+    for values in (grey, grey // 128 * 2, grey * 0 + 255):
+        picture = Image.fromarray(values.astype(dtype))
+        assert picture.mode == ("I" if dtype is np.int32 else "F")
+        np.testing.assert_array_equal(np.asarray(rgb(picture)), np.dstack([values] * 3))
+        np.testing.assert_array_equal(np.asarray(rgb(picture)), np.asarray(picture.convert("L").convert("RGB")))
+
+
 def test_float_images_and_arrays_are_rounded_to_8_bits():
     bright = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)
     expected = np.arange(256).reshape(16, 16)
@@ -135,6 +149,26 @@ def test_batches():
     np.testing.assert_array_equal(mixed[0], mixed[2])
 
 
+def test_stretch_then_crop_and_where_the_centre_falls():
+    """Against Pillow's own resize and slices: both sides to 40, of which 33 are kept, 3.5 pixels from the edge."""
+    settings = {"mean": (0, 0, 0), "std": (1, 1, 1), "interpolation": "bicubic", "crop_fraction": fraction_of(33, 40)}
+    for offset, first in (("round", 4), ("floor", 3)):
+        found = prepare(PHOTO, (33, 33), minivit.Preprocessing(resize="stretch_crop", crop_offset=offset, **settings))
+        stretched = np.asarray(Image.fromarray(PHOTO).resize((40, 40), Image.Resampling.BICUBIC))
+        np.testing.assert_array_equal(found[0], (stretched[first:first + 33, first:first + 33] / np.float32(255)))
+    for size in range(1, 400, 7):
+        for covered in range(size, 2 * size + 3, 5):
+            assert math.floor(size / fraction_of(size, covered)) == covered, (size, covered)
+
+
+def test_images_that_are_not_to_be_resized():
+    as_it_is = minivit.Preprocessing(mean=(0, 0, 0), std=(1, 1, 1), resize="none")
+    height, width = PHOTO.shape[:2]
+    np.testing.assert_array_equal(prepare(PHOTO, (height, width), as_it_is)[0], PHOTO / np.float32(255))
+    with pytest.raises(minivit.ImageError, match=f"as they are, found {width} x {height}: resize the image"):
+        prepare(PHOTO, (height, width + 1), as_it_is)
+
+
 def test_normalise_and_back():
     preprocessing = minivit.Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     x = normalise(PHOTO, preprocessing)
@@ -143,9 +177,10 @@ def test_normalise_and_back():
 
 
 @pytest.mark.parametrize("settings, said", [
-    ({"mean": (0.5, 0.5)}, "one number for each of R, G, B"), ({"std": (0.5, 0, 0.5)}, "std is positive"),
-    ({"mean": (0.5, float("nan"), 0.5)}, "one number for each"), ({"resize": "squash"}, '"crop" or "stretch"'),
-    ({"crop_fraction": 0}, "above 0 and at most 1"), ({"crop_fraction": 90}, "above 0 and at most 1"),
+    ({"mean": (0.5, 0.5)}, "one number for each of R, G, B"),
+    ({"std": (0.5, 0, 0.5)}, "std of G is a number from 0.0001"),
+    ({"mean": (0.5, float("nan"), 0.5)}, "mean of G is a number from"), ({"resize": "squash"}, 'resize is one of'),
+    ({"crop_fraction": 0}, "from 0.01 to 1, found 0"), ({"crop_fraction": 90}, "from 0.01 to 1, found 90"),
     ({"interpolation": "cubic"}, "bilinear, bicubic"),
 ])
 def test_settings_out_of_range(settings, said):
@@ -178,14 +213,19 @@ def png_header(width, height):
 
 
 @pytest.mark.parametrize("name, content, said", [
-    ("notes.png", b"These are notes, not a picture.\n" * 20, "not an image that Pillow can read"),
+    ("notes.png", b"These are notes, not a picture.\n" * 20, "not an image of a kind that is read"),
     ("photo.jpg", b"", "is empty (0 bytes)"),
     ("photo.jpg", encoded()[:-2000], "damaged or cut short"),
     ("photo.jpg", encoded()[:30], "not an image|damaged or cut short"),
     ("photo.png", encoded("PNG")[:2000], "damaged or cut short"),
     ("bomb.png", png_header(40_000, 40_000), "would unpack to more than 178,956,970 pixels: scale it down"),
     ("nothing.png", png_header(0, 5), "not an image|damaged|at least one"),
-    ("model.safetensors", b"\x10\0\0\0\0\0\0\0{}              ", "not an image that Pillow can read"),
+    ("model.safetensors", b"\x10\0\0\0\0\0\0\0{}              ", "not an image of a kind that is read"),
+    ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50), "install pillow-heif"),
+    ("drawing.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
+     "install Ghostscript"),
+    ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "convert it to PNG"),
+    ("pointer.jpg", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "run git lfs pull"),
 ])
 def test_bad_files(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
@@ -214,7 +254,8 @@ def test_missing_files_and_folders(tmp_path):
     (np.zeros(7, np.uint8), "found (7,)"), (np.zeros((1, 1, 8, 8, 3), np.uint8), "found (1, 1, 8, 8, 3)"),
     (np.full((8, 8), 1.01), "found 1.01 to 1.01"), (np.full((8, 8, 3), -0.1), "run from 0 to 1"),
     (np.full((8, 8, 3), 255.0), "divide 0-255 values by 255"),
-    (Image.fromarray(np.full((8, 8), 9, np.float32)), "run from 0 to 1"),
+    (Image.fromarray(np.full((8, 8), 1.01, np.float32)), "run from 0 to 1"),
+    (Image.fromarray(np.full((8, 8), 256, np.float32)), "run from 0 to 1"),
     (Image.fromarray(np.full((8, 8), 70_000, np.int32)), "0 to 65535"),
     (Image.fromarray(np.full((8, 8), -1, np.int32)), "0 to 65535"),
     (np.zeros((8, 8, 3), int), "image.astype(np.uint8)"), (np.zeros((8, 8, 3), np.uint16), "65535.0"),
@@ -292,3 +333,17 @@ def test_any_damage_to_a_file_works_or_is_an_image_error(tmp_path_factory, conte
             assert rgb(path).mode == "RGB"
         except minivit.ImageError as error:
             assert "\n" not in str(error)
+
+
+def test_a_missing_decoder_is_not_called_damage(tmp_path, monkeypatch):
+    """A Pillow that was built without JPEG, or without WebP, as some for browsers are."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
+    monkeypatch.delattr(Image.core, "jpeg_decoder")
+    with pytest.raises(minivit.ImageError, match=r"cannot be read by the Pillow.*decoder jpeg") as told:
+        minivit.forward(tmp_path / "a.jpg")
+    assert "damaged" not in str(told.value)
+    from PIL import WebPImagePlugin
+    (tmp_path / "a.webp").write_bytes(b"RIFF\x1a\0\0\0WEBPVP8L" + bytes(20))
+    monkeypatch.setattr(WebPImagePlugin, "SUPPORTED", False)
+    with pytest.raises(minivit.ImageError, match=r"cannot be read by the Pillow.*not installed"):
+        minivit.forward(tmp_path / "a.webp")

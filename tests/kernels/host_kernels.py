@@ -141,6 +141,6 @@ def library(source):
     path = Path(FOLDER.name) / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.so"
     command = ["c++", "-std=c++17", "-O2", "-march=native", "-ffp-contract=fast", "-DNDEBUG", "-w", "-shared", "-fPIC",
                f"-I{HEADERS}", "-x", "c++", "-", "-o", str(path)]
-    done = subprocess.run(command, input=source, text=True, capture_output=True)
+    done = subprocess.run(command, input=source, encoding="utf-8", capture_output=True)
     assert done.returncode == 0, f"{done.stderr}\n{source}"
     return ctypes.CDLL(str(path))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.benchmarking import cases, numpy_network
-from minivit.benchmarking.cases import Case
+from benchmarks import cases, numpy_network
+from benchmarks.cases import Case
 
 pytestmark = pytest.mark.parity
 SMALL = minivit.config.as_config("Ti/16", num_layers=3, image_size=64, num_classes=7)
@@ -28,7 +28,7 @@ def relative(a, b):
 
 
 def torch_network(weights, monkeypatch, library):
-    from minivit.benchmarking import torch_network
+    from benchmarks import torch_network
     if library == "torchvision":
         torch_network.network_class()                   # declares what torchvision's import may need
         monkeypatch.setitem(sys.modules, "timm", None)
@@ -51,8 +51,8 @@ def test_pytorch(weights, monkeypatch, library):
 @pytest.mark.parametrize("library", ["timm", "torchvision"])
 def test_the_same_tensors_decay(weights, monkeypatch, library):
     """With a large decay for all that decays, weights would part within a step if the rule differed."""
-    monkeypatch.setattr("minivit.benchmarking.torch_network.WEIGHT_DECAY", 1000.0)
-    monkeypatch.setattr("minivit.benchmarking.numpy_network.WEIGHT_DECAY", 1000.0)
+    monkeypatch.setattr("benchmarks.torch_network.WEIGHT_DECAY", 1000.0)
+    monkeypatch.setattr("benchmarks.numpy_network.WEIGHT_DECAY", 1000.0)
     theirs, mine = torch_network(weights, monkeypatch, library), numpy_network.Network(weights, SMALL, 2, threads=1)
     x, labels = batch()
     ours, reference = mine.first_step(x, labels), theirs.first_step(*theirs.arranged(x, labels))
@@ -76,3 +76,20 @@ def test_libraries_that_read_onnx(weights, module, package):
     network = importlib.import_module(f"benchmarks.{module}").Network(weights, SMALL, 2, threads=1)
     mine = numpy_network.Network(weights, SMALL, 2, threads=1).forward(x, labels)
     assert relative(network.forward(*network.arranged(x, labels)), mine) < 1e-5
+
+
+def test_what_minivit_bench_times_is_the_same_network():
+    from minivit.commands import bench
+    model = minivit.init(SMALL, seed=1)
+    for array in (model.params["head"]["weight"], model.params["blocks"][0]["attn"]["qkv"]["weight"]):
+        array += np.random.default_rng(0).standard_normal(array.shape, np.float32) / 10
+    x, labels = batch()
+    network = bench.timm_network(model, 1)
+    assert network.library.startswith("timm") and relative(model(x), network.logits(x)) < 1e-5
+    network.train(*network.arranged(x, labels))
+    _, grads = model.loss_and_gradients(x, labels)
+    theirs = dict(network.module.named_parameters())
+    for name, gradient in minivit.state_dict(model, grads).items():
+        assert relative(gradient, theirs[name].grad.numpy()) < 1e-4 or "qkv.bias" in name, name
+    found = bench.measured(SMALL, 2, True, 1, 2)
+    assert found["error"] < 1e-5 and len(found["timm"]) == len(found["minivit"]) == 2

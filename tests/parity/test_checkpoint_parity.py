@@ -167,7 +167,7 @@ def test_a_timm_folder_as_the_hub_has_it(tmp_path):
     module = timm.create_model("vit_tiny_patch16_224", num_classes=4)
     timm.models.save_for_hf(module, tmp_path, model_config={"label_names": ["a", "b", "c", "d"]})
     model = minivit.load(tmp_path)
-    about = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
+    about = json.loads((tmp_path / "config.json").read_text("utf-8"))["pretrained_cfg"]
     assert model.config.num_heads == 3
     assert model.preprocessing.crop_fraction == about["crop_pct"]
     x = pixels(224)
@@ -557,3 +557,18 @@ def test_flax_with_google_names(sizes, prefix, spelling, tmp_path):
     if sizes is B16:
         assert all(0.2 <= peakedness(a) <= 0.45 for a in minivit.tracing.attention_maps(model, x))
     assert relative_error(model(x), theirs) <= 1e-4
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_a_file_of_every_dtype_is_what_torch_makes_of_the_weights(tmp_path, dtype):
+    """Bit by bit: rounding to the nearest, ties to even, and the format's own reader."""
+    import torch
+    from safetensors.torch import load_file
+    model = minivit.load()
+    minivit.save(model, tmp_path / "ours.safetensors", dtype=dtype)
+    found = load_file(tmp_path / "ours.safetensors")
+    expected = minivit.state_dict(model)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        theirs = torch.from_numpy(np.array(array)).to(getattr(torch, dtype))
+        assert found[name].dtype == theirs.dtype and torch.equal(found[name], theirs), name

@@ -73,7 +73,7 @@ def refused(path):
         "import minivit\n", "import minivit, torch\nbase = peak_megabytes()\n"
         "resource.setrlimit(resource.RLIMIT_CPU, (int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2])) + 5,) * 2)\n",
         1).replace("resource.setrlimit(resource.RLIMIT_CPU, (5, 5))\n", "", 1)
-    result = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=300)
+    result = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, encoding="utf-8", timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.startswith("refused:"), result.stdout
     return result.stdout

@@ -55,6 +55,18 @@ def test_operations_follow_one_another(rng, monkeypatch):
         assert (rand_augment(one, rng, count, 0.5) == count).all()
 
 
+def test_each_operation_is_as_likely_and_so_is_each_sign(monkeypatch):
+    """The level of a picture tells the operation and the sign."""
+    def marked(place):
+        return lambda picture, m: Image.fromarray(np.full((8, 12, 3), 2 * place + (m > 0), np.uint8))
+
+    monkeypatch.setattr(module, "_FUNCTIONS", [marked(place) for place in range(14)])
+    count = 28 * 400
+    found = rand_augment(np.zeros((count, 8, 12, 3), np.uint8), np.random.default_rng(2), 1, 0.5)[:, 0, 0, 0]
+    often = np.bincount(found, minlength=28)
+    assert len(often) == 28 and np.abs(often - 400).max() <= 4.5 * 400 ** 0.5
+
+
 def test_what_is_given_stays_and_the_draw_decides(rng):
     given = images(rng)
     before = given.copy()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from platforms import needs_sigkill
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from toy_data import SHORT, TINY, colours, write_folder
@@ -210,7 +211,7 @@ def weights(folder):
 
 def log(folder):
     """The log's rows but for the speed, which no run repeats."""
-    with open(folder / "log.csv", newline="") as file:
+    with open(folder / "log.csv", encoding="utf-8", newline="") as file:
         return [{k: v for k, v in row.items() if k != "images_per_second"} for row in csv.DictReader(file)]
 
 
@@ -276,7 +277,7 @@ def test_the_speed_is_that_of_training_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "evaluate", lambda *args: (now.__setitem__(0, now[0] + 500), look(*args))[1])
     run(tmp_path, replace(SHORT, rand_augment=1), stop_after=6)
     run(tmp_path, replace(SHORT, rand_augment=1))
-    with open(tmp_path / "log.csv", newline="") as file:
+    with open(tmp_path / "log.csv", encoding="utf-8", newline="") as file:
         assert [float(row["images_per_second"]) for row in csv.DictReader(file)] == [8.0] * 3
 
 
@@ -344,6 +345,7 @@ def test_a_finished_run_is_left_as_it_is(tmp_path):
     assert weights(tmp_path) == before and len(log(tmp_path)) == 3
 
 
+@needs_sigkill
 def test_killed_at_any_moment(tmp_path):
     """A real process, killed again and again: each time the state is whole, and nothing before its step is lost."""
     write_folder(colours(), tmp_path / "data")
@@ -409,7 +411,7 @@ def test_evaluate_and_confusion():
 def test_the_hashes_are_of_the_images_used(tmp_path):
     data = colours()
     run(tmp_path, stop_after=1)
-    lines = (tmp_path / record.HASHES).read_text().splitlines()
+    lines = (tmp_path / record.HASHES).read_text("utf-8").splitlines()
     assert lines == [f"{hashlib.sha256(bytes(image.ravel().tolist())).hexdigest()}  {name}"
                      for image, name in zip(data.images, data.names)]
 
@@ -437,11 +439,13 @@ def test_an_error_in_drawing_costs_no_epoch(tmp_path, monkeypatch):
 def test_a_clock_that_stands_still(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.time, "perf_counter", lambda: 7.0)
     run(tmp_path, stop_after=5)
-    with open(tmp_path / "log.csv", newline="") as file:
+    with open(tmp_path / "log.csv", encoding="utf-8", newline="") as file:
         assert [float(row["images_per_second"]) for row in csv.DictReader(file)] == [0.0]
 
 
-def test_progress_shows_loss_accuracy_and_speed(tmp_path, capsys):
+def test_progress_shows_loss_accuracy_and_speed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")                    # tqdm cuts its line to the terminal's width
+    monkeypatch.setenv("LINES", "40")
     run(tmp_path, progress=True)
     told = capsys.readouterr()
     assert told.out == ""
@@ -607,17 +611,23 @@ def test_damaged_states(tmp_path):
 
 
 @pytest.mark.parametrize("settings, said", [
-    ({"epochs": 0}, "epochs is a whole number from 1 on, found 0"),
+    ({"epochs": 0}, "epochs is a whole number from 1 to 1,000,000, found 0"),
     ({"batch_size": 1.5}, "batch_size is a whole number"),
-    ({"peak_rate": 0}, "peak_rate is above 0"), ({"peak_rate": math.nan}, "peak_rate is above 0"),
+    ({"peak_rate": 0}, "peak_rate is above 0"), ({"peak_rate": math.nan}, r"peak_rate is a number from 0 to 1e\+30"),
     ({"label_smoothing": 1}, "label_smoothing is at least 0 and below 1"), ({"average": 1}, "average is at least 0"),
-    ({"weight_decay": -1}, "weight_decay is at least 0"), ({"mixup": -1}, "mixup is at least 0"),
-    ({"erase": 2}, "erase is a share"), ({"seed": -1}, "seed is a whole number"),
+    ({"weight_decay": -1}, "weight_decay is a number from 0"), ({"mixup": -1}, "mixup is a number from 0"),
+    ({"erase": 2}, "erase is a number from 0 to 1, found 2"), ({"seed": -1}, "seed is a whole number"),
     ({"optimiser": "sgd"}, "optimiser is \"adamw\" or \"muon\", found 'sgd'"),
     ({"patch_dropout": 1}, "patch_dropout is at least 0 and below 1"),
-    ({"stochastic_depth": -0.1}, "stochastic_depth is at least 0 and below 1, found -0.1"),
-    ({"rand_augment": 1.5}, "rand_augment is a whole number from 0 on, found 1.5"),
-    ({"rand_augment": 1, "magnitude": 9}, "magnitude is a share, 0 to 1, found 9"),
+    ({"stochastic_depth": -0.1}, "stochastic_depth is a number from 0 to 1, found -0.1"),
+    ({"rand_augment": 1.5}, "rand_augment is a whole number from 0 to 100, found 1.5"),
+    ({"rand_augment": 1, "magnitude": 9}, "magnitude is a number from 0 to 1, found 9"),
+    *(({name: value}, name) for name in ("epochs", "batch_size", "padding", "held_out", "seed", "rand_augment")
+      for value in (True, "3", None, 3.0, 10 ** 30, math.nan)),
+    *(({name: value}, name) for name in ("peak_rate", "largest_gradient", "weight_decay", "warmup_epochs", "mixup",
+                                         "cutmix", "label_smoothing", "average", "patch_dropout", "stochastic_depth",
+                                         "erase", "magnitude")
+      for value in (True, "3", None, 1e300, math.nan, math.inf, [])),
     ({"magnitude": 0.3}, "magnitude 0.3 changes nothing without rand_augment"),
     ({"mixup": 1, "mixing": 1.5}, "mixing is a share, 0 to 1, found 1.5"),
     ({"mixing": 0.5}, "mixing 0.5 changes nothing without mixup or cutmix"),
@@ -644,3 +654,65 @@ def test_settings_that_do_not_fit_the_model(tmp_path, settings, said):
 def test_a_loss_that_is_lost_is_told(tmp_path):
     message = refused(ValueError, tmp_path, replace(SHORT, peak_rate=1e30))
     assert "the loss is" in message and "smaller peak_rate" in message
+
+
+# States that someone has changed.
+
+def tampered(folder, change):
+    """Change the JSON of what the state says of its run, and of how far it is."""
+    path = folder / "state.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        metadata = {key: json.loads(text) for key, text in file.metadata().items()}
+    change(metadata)
+    save_file(load_file(path), path, {key: text if isinstance(text, str) else json.dumps(text)
+                                      for key, text in metadata.items()})
+
+
+@pytest.mark.parametrize("part, value", [
+    ("step", -1), ("step", 5.0), ("step", True), ("step", "5"), ("step", 10 ** 9), ("step", 4), ("step", None),
+    ("log", None), ("log", ""), ("log", 3), ("log", []), ("log", [{}]), ("log", ["row"]), ("log", {"epoch": 1}),
+    ("sums", None), ("sums", {}), ("sums", []),
+    *((("log", 0, name), value) for name in record.ROW[1:] for value in ("x", True, -1, math.inf, [])),
+    (("log", 0, "epoch"), 2), (("log", 0, "loss"), None),
+    *((("sums", name), value) for name in ("loss", "right", "images", "seconds")
+      for value in ("x", True, -1, math.inf, None, [])),
+    (("sums", "images"), 15), (("sums", "images"), 0), (("sums", "right"), 17),
+])
+def test_a_state_whose_progress_is_changed(tmp_path, part, value):
+    """After 5 steps: one epoch of 4 in the log, and one step of 16 images in the sums."""
+    run(tmp_path, stop_after=5)
+
+    def change(metadata):
+        *path, last = ("progress", part) if isinstance(part, str) else ("progress", *part)
+        place = metadata
+        for key in path:
+            place = place[key]
+        place[last] = value
+
+    tampered(tmp_path, change)
+    assert "state.safetensors is damaged: " in refused(minivit.CheckpointError, tmp_path)
+
+
+@pytest.mark.parametrize("about", ["[]", "3", "null", "{}", '{"recipe": []}', '{"recipe": 7}', "[" * 100_000, "{"])
+def test_a_state_that_tells_of_no_run(tmp_path, about):
+    run(tmp_path, stop_after=5)
+    tampered(tmp_path, lambda metadata: metadata.update(about=about))
+    assert "state.safetensors " in refused(minivit.CheckpointError, tmp_path)
+
+
+def test_a_state_with_numbers_that_are_not_finite(tmp_path):
+    run(tmp_path, stop_after=5)
+    path = tmp_path / "state.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    arrays = load_file(path)
+    for name in ("weights/head.bias", "second/head.bias"):
+        save_file({**arrays, name: np.full_like(arrays[name], np.nan)}, path, metadata)
+        assert f"{name} holds values that are NaN" in refused(minivit.CheckpointError, tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files")
+@pytest.mark.parametrize("name", ["state.safetensors", "images.sha256", "log.csv"])
+def test_a_pipe_among_the_files(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert f"{name} is no plain file" in refused(minivit.CheckpointError, tmp_path)

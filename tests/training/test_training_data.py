@@ -32,9 +32,9 @@ def folder(tmp_path):
     folder = tmp_path / "data"
     write_folder(colours(12), folder / "train")
     write_folder(colours(6, seed=1), folder / "test")
-    (folder / "README.txt").write_text("not an image")
-    (folder / "train" / "red" / "notes.txt").write_text("not an image")
-    (folder / "train" / "red" / "._0001.png").write_text("what a Mac leaves behind")
+    (folder / "README.txt").write_text("not an image", "utf-8")
+    (folder / "train" / "red" / "notes.txt").write_text("not an image", "utf-8")
+    (folder / "train" / "red" / "._0001.png").write_text("what a Mac leaves behind", "utf-8")
     return folder
 
 
@@ -75,7 +75,8 @@ def test_a_tar_gives_the_same_data(folder, tmp_path, packing, prefix):
 def test_images_are_fitted_to_the_models_size(folder):
     data = read(folder, "train", (12, 16))
     for i in (0, -1):
-        expected = minivit.images.preparation.fit(Image.open(folder / data.names[i]), (12, 16), PLAIN)
+        with Image.open(folder / data.names[i]) as picture:
+            expected = minivit.images.preparation.fit(picture, (12, 16), PLAIN)
         np.testing.assert_array_equal(data.images[i], np.asarray(expected))
 
 
@@ -179,3 +180,85 @@ def test_sources_without_two_classes(folder, tmp_path):
     assert "it holds nothing" in refused(tmp_path / "empty")
     write_folder(colours(12).subset([0, 0]), tmp_path / "one" / "train")
     assert "in 1 classes" in refused(tmp_path / "one", "train")
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_an_image_that_is_a_mere_line_is_named(folder, tmp_path, as_zip):
+    file = next((folder / "train" / "red").glob("0*.png"))
+    Image.new("RGB", (1, 3000)).save(file)
+    source = zipped(folder, tmp_path / "data.zip") if as_zip else folder
+    message = refused(source, "train")
+    assert f"train/red/{file.name} in {source}: an image of 1 x 3,000 pixels is too narrow" in message
+
+
+def test_files_and_members_too_large_for_an_image(folder, tmp_path):
+    file = next((folder / "train" / "red").glob("0*.png"))
+    with open(file, "ab") as handle:
+        handle.truncate(1 << 40)
+    assert f"{file.name} in {folder} cannot be read: it has 1,099,511,627,776 bytes" in refused(folder, "train")
+    file.unlink()
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("blue/0.png", b"x")
+        with archive.open("red/0.png", "w") as member:
+            for _ in range(201):
+                member.write(bytes(1_000_000))
+    assert "red/0.png in" in (message := refused(tmp_path / "bomb.zip")) or "blue/0.png" in message
+
+
+def test_an_archive_far_larger_than_cifar(tmp_path):
+    class Zeros:
+        def read(self, size):
+            return bytes(size)
+
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        about = tarfile.TarInfo("cifar-10-batches-bin/test_batch.bin")
+        about.size = 401_000_000
+        archive.addfile(about, Zeros())
+    assert "holds more than 400,000,000 bytes" in refused(path, "test")
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_the_split_is_at_the_top(folder, tmp_path, as_zip):
+    """A folder of the split's name further down is not the split."""
+    before = read(folder, "train")
+    write_folder(colours(5, seed=3), folder / "old" / "train")
+    source = zipped(folder, tmp_path / "data.zip") if as_zip else folder
+    assert read(source, "train").names == before.names
+    assert read(source, "old/train").classes == ["blue", "red"] and len(read(source, "old/train")) == 5
+
+
+def test_folders_inside_a_class_belong_to_it(folder):
+    inner = folder / "train" / "blue" / "test" / "red"
+    inner.mkdir(parents=True)
+    Image.fromarray(colours(1).images[0]).save(inner / "inside.png")
+    data = read(folder, "train")
+    assert len(data) == 13 and data.classes == ["blue", "red"]
+    assert data.labels[data.names.index("train/blue/test/red/inside.png")] == 0
+
+
+@pytest.mark.parametrize("ending", [".JPG", ".Jpeg", ".PNG", ".png", ".WEBP", ".bmp", ".GIF", ".TIF", ".tiff", ".ppm"])
+def test_endings_in_any_case(folder, ending):
+    path = folder / "train" / "red" / f"more{ending}"
+    Image.fromarray(colours(1).images[0]).save(path)
+    data = read(folder, "train")
+    assert len(data) == 13 and f"train/red/more{ending}" in data.names
+
+
+def test_hidden_files_and_folders_are_left_out(folder):
+    for place in (".thumbnails/red", "red/.cache", "__MACOSX/red"):
+        (folder / "train" / place).mkdir(parents=True)
+        Image.fromarray(colours(1).images[0]).save(folder / "train" / place / "x.png")
+    assert len(read(folder, "train")) == 12 and read(folder, "train").classes == ["blue", "red"]
+
+
+def test_images_keep_their_labels_in_any_order_of_files(tmp_path):
+    """Class and pixels go together: each class has a level of its own."""
+    for level, name in ((10, "cat"), (20, "ant"), (30, "bee")):
+        for i in range(3):
+            path = tmp_path / "train" / name / f"{3 - i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((8, 8, 3), level, np.uint8)).save(path)
+    data = read(tmp_path, "train")
+    assert data.classes == ["ant", "bee", "cat"]
+    np.testing.assert_array_equal(data.images[:, 0, 0, 0], np.array([20, 30, 10])[data.labels])

@@ -1,9 +1,35 @@
-"""The known ways in which two models part, each as a Variation, and the trace of a model under one of them.
+"""The known ways in which two models part, each as a Variation that the whole network can be computed with.
 
-`comparison` finds where two models part; the cause is the variation under which they agree there.
+`causes` finds the one under which a step that differs agrees. Those that are met most come first.
 """
 
-from .conventions import eps_variation, known
-from .switches import Variation, steps
+from . import activations, heads, norms, orders, readouts, residuals, roundings, weights
+from .norms import eps_variation
+from .variation import Variation, steps
 
 __all__ = ["Variation", "eps_variation", "known", "steps"]
+
+
+def known(model):
+    """Every Variation that is tried on a model, those first that are met most."""
+    yield from norms.of_eps(model)
+    yield from activations.of_gelu(model)
+    # Libraries differ in both: a reference that has only the logits shows them at once.
+    yield from (eps.and_also(gelu) for eps in norms.of_eps(model) for gelu in activations.of_gelu(model))
+    yield from heads.of_qkv(model)
+    yield from heads.of_splits(model)
+    if model.config.position == "learned":
+        yield from orders.resamplings(model)
+        yield from orders.of_positions(model)
+    yield from orders.of_tokens(model)
+    yield from orders.of_pixels(model)
+    yield from readouts.of_head(model)
+    yield from heads.of_scores(model)
+    yield from weights.transposed()
+    yield from weights.without_bias(model)
+    yield from norms.of_forms(model)
+    yield from norms.of_places(model)
+    yield from activations.others()
+    yield from residuals.of_sums()
+    yield from weights.layer_orders(model)
+    yield from roundings.of_weights()

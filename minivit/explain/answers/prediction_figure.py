@@ -1,10 +1,13 @@
 """The figure of one prediction: what `p.show()` and `minivit explain` draw."""
 
+from itertools import islice
+
 import matplotlib.pyplot as plt
 import numpy as np
 
 from ...engine.devices import to_device
 from ...images.preparation import denormalise
+from ..showing import Figure
 from ..style import COLOURS, WIDTH, bare, draw_picture, styled
 
 MOST_IMAGES = 8
@@ -15,9 +18,9 @@ def prediction_figure(prediction):
     """A row an image, the first eight of a batch: the image as the model reads it, its patches, where the last layer
     looks from [CLS] (mean over the heads), and the five likeliest classes. Returns a matplotlib figure.
     """
-    members = list(prediction)[:MOST_IMAGES]
+    members = list(islice(prediction, MOST_IMAGES))
     figure, axes = plt.subplots(len(members), 4, figsize=(WIDTH, 2.9 * len(members)), squeeze=False,
-                                width_ratios=(1, 1, 1.25, 0.95))
+                                width_ratios=(1, 1, 1.25, 0.95), FigureClass=Figure)
     for member, row in zip(members, axes):
         _draw_row(figure, row, member)
     return figure

@@ -1,0 +1,112 @@
+"""timm's config.json: model_args, what the model was made with, and pretrained_cfg, how its images were prepared.
+
+What neither says is timm's default. Every argument of model_args is honoured, told by the tensors, or refused by name.
+"""
+
+import re
+
+from ..errors import CheckpointError
+from ..images.preparation import FILTERS, Preprocessing
+from . import json_values
+from .reading_out import pool_of
+
+# The architectures of timm that a plain ViT can be; each has the heads of its size, unless model_args say otherwise.
+ARCHITECTURE = re.compile(r"(?P<family>vit|deit|flexivit|eva)_(?P<size>tiny|small|base|large|huge|giant|gigantic)(_|$)")
+HEADS = {"tiny": 3, "small": 6, "base": 12, "large": 16, "huge": 16, "giant": 16, "gigantic": 16}
+GELU_FORMS = {"gelu": "erf", "gelu_tanh": "tanh"}
+NORMS = ("layernorm", "layernormfp32")
+# Told by the tensors, or of no effect on what the model computes once it is trained.
+TOLD_BY_TENSORS = {"patch_size", "in_chans", "num_classes", "embed_dim", "depth", "mlp_ratio", "qkv_bias", "proj_bias",
+                   "qk_norm", "init_values", "class_token", "pos_embed", "no_embed_class", "reg_tokens", "pre_norm",
+                   "final_norm", "scale_attn_norm", "scale_mlp_norm"}
+WITHOUT_EFFECT = {"drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate",
+                  "weight_init", "fix_init", "device", "dtype", "strict_img_size", "dynamic_img_size", "scriptable",
+                  "exportable", "no_jit", "features_only", "use_naflex", "pretrained_strict"}
+HONOURED = {"img_size", "num_heads", "act_layer", "norm_layer", "global_pool", "fc_norm", "pool_include_prefix"}
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+DEFAULT_CROP = 0.875
+
+
+def of(source):
+    """config.json where it is timm's, in its present or its first form, else None."""
+    config = source.settings.get("config.json", {})
+    if "pretrained_cfg" in config:
+        return config
+    return {**config, "pretrained_cfg": config} if "architecture" in config else None
+
+
+def fields(config, source, places):
+    """Fields from model_args first, then from pretrained_cfg. Raises CheckpointError."""
+    where = f"{source.label}: config.json"
+    about, args = (json_values.table(config, key, where) for key in ("pretrained_cfg", "model_args"))
+    args = {name: value for name, value in args.items() if value is not None}
+    odd = sorted(set(args) - TOLD_BY_TENSORS - WITHOUT_EFFECT - HONOURED)
+    if odd:
+        raise CheckpointError(f"{where}: model_args has {odd[0]} {str(args[odd[0]])[:60]!r}, which a plain ViT does "
+                              "not have")
+    found = {}
+    architecture = json_values.text(config, "architecture", where, "")
+    named = ARCHITECTURE.match(architecture)
+    heads = json_values.whole(args, "num_heads", where, HEADS[named["size"]] if named else None)
+    if heads is not None:
+        found["num_heads"] = heads
+    activation = json_values.text(args, "act_layer", where, "quick_gelu" if "quickgelu" in architecture else "gelu")
+    if activation not in GELU_FORMS:
+        raise CheckpointError(f"{where}: act_layer {activation[:60]!r} is no GELU that minivit has: "
+                              f"{', '.join(GELU_FORMS)}")
+    norm = json_values.text(args, "norm_layer", where, "layernorm").replace("_", "").lower()
+    if norm not in NORMS:
+        raise CheckpointError(f"{where}: norm_layer {norm[:60]!r} is no LayerNorm")
+    found["gelu"] = GELU_FORMS[activation]
+    # The global_pool beside pretrained_cfg is for information, but it describes these very weights.
+    pool = next((json_values.text(part, "global_pool", where) for part in (args, about, config)
+                 if part.get("global_pool") is not None), None)
+    if pool is not None:
+        prefixed = json_values.truth(args, "pool_include_prefix", where, False)
+        found["pool"] = pool_of(source.label, pool, "fc_norm.weight" in places, "cls_token" in places, prefixed)
+    size = json_values.sides(args, "img_size", where)
+    if size is None and about.get("input_size") is not None:
+        channels_first = about["input_size"]
+        if not isinstance(channels_first, list) or len(channels_first) != 3:
+            raise CheckpointError(f"{where}: input_size is {str(channels_first)[:60]!r}, expected [3, height, width]")
+        size = json_values.sides({"input_size": channels_first[1:]}, "input_size", where)
+    return found | ({} if size is None else {"image_size": size})
+
+
+def cls_row(config, label):
+    """Whether the table of positions has a row for [CLS], by no_embed_class, or None where nothing tells."""
+    where = f"{label}: config.json"
+    named = ARCHITECTURE.match(json_values.text(config, "architecture", where, ""))
+    usual = named["family"] == "flexivit" if named else None
+    without = json_values.truth(json_values.table(config, "model_args", where), "no_embed_class", where, usual)
+    return None if without is None else not without
+
+
+def labels(config, label):
+    """The classes' names, or None. Raises CheckpointError."""
+    names = config.get("label_names", config["pretrained_cfg"].get("label_names"))
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise CheckpointError(f"{label}: config.json: label_names is no list of names")
+    return names
+
+
+def usual_preprocessing(config):
+    """The recipe of most of timm's ViTs at this resolution."""
+    return Preprocessing(crop_fraction=0.9 if max(config.height_width) <= 256 else 1.0)
+
+
+def preprocessing(about, where):
+    """Preprocessing of a pretrained_cfg, with timm's defaults. Raises CheckpointError for what minivit lacks."""
+    about = about if isinstance(about, dict) else vars(about)
+    mode = json_values.text(about, "crop_mode", where) or "center"
+    if mode not in ("center", "squash"):
+        raise CheckpointError(f"{where}: crop_mode {mode[:60]!r} pads the image, which minivit does not do: give "
+                              "preprocessing=…")
+    interpolation = json_values.text(about, "interpolation", where) or "bicubic"
+    if interpolation not in FILTERS:
+        raise CheckpointError(f"{where}: interpolation {interpolation[:60]!r}, expected one of {', '.join(FILTERS)}")
+    fraction = json_values.number(about, "crop_pct", where, DEFAULT_CROP, smallest=0.01, largest=1.0)
+    return Preprocessing(mean=json_values.colours(about, "mean", where, IMAGENET["mean"]),
+                         std=json_values.colours(about, "std", where, IMAGENET["std"]), crop_fraction=fraction,
+                         resize="crop" if mode == "center" else "stretch" if fraction == 1 else "stretch_crop",
+                         interpolation=interpolation)

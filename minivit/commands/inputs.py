@@ -1,0 +1,43 @@
+"""Images as the command line names them: a file, a folder of them, or - for standard input."""
+
+import difflib
+import os
+import sys
+from pathlib import Path
+
+LONGEST_NAME = 255          # letters; a longer one is no typing error
+HELP = "an image file, a folder of them, or - for standard input"
+
+
+def images_of(arguments):
+    """[(name, image)] of the arguments, a folder's images in the order of their names. Raises ImageError."""
+    from ..errors import ImageError
+    result = []
+    for argument in arguments:
+        if argument != "-" and os.path.isdir(argument):
+            from ..training.data import ENDINGS
+            inside = sorted(path for path in Path(argument).iterdir() if path.suffix.lower() in ENDINGS)
+            if not inside:
+                raise ImageError(f"the folder {argument} holds no image file; folders in it are not looked into")
+            result += [(str(path), str(path)) for path in inside]
+        else:
+            result.append((argument, argument))
+    return result
+
+
+def opened(argument):
+    """What `minivit.forward` takes for one argument: a path, or standard input's image. Raises ImageError."""
+    from ..errors import ImageError
+    from ..images.decoding import rgb_from_bytes
+    from ..images.limits import MOST_BYTES
+    if argument == "-":
+        content = sys.stdin.buffer.read(MOST_BYTES + 1)
+        if not content:
+            raise ImageError("standard input is empty: give an image file's bytes")
+        return rgb_from_bytes(content, "standard input")
+    if not isinstance(argument, str) or os.path.lexists(argument) or len(argument) > LONGEST_NAME:
+        return argument
+    beside = Path(argument).parent
+    names = [path.name for path in beside.iterdir()] if beside.is_dir() else []
+    near = difflib.get_close_matches(Path(argument).name, names, 1)
+    raise ImageError(f"no such file: {argument}" + (f"; did you mean {beside / near[0]}?" if near else ""))

@@ -1,0 +1,37 @@
+"""Faults in the model as a whole: its config, the pass through all layers, its answers, its trace."""
+
+from ..fault import Fault as F
+
+FAULTS = [
+    # config
+    F("the default eps is 1e-5", "config", "layer_norm_eps: float = 1e-06", "layer_norm_eps: float = 1e-05"),
+    F("the default GELU is tanh", "config", "gelu: str = 'erf'", "gelu: str = 'tanh'"),
+    F("final norm not counted", "config", "_1 + 2 * D + head", "_1 + head"),
+    F("q kᵀ counted, A v not", "config", "2 * T * T * D", "T * T * D"),
+    F("[CLS] always counted among the tokens", "config", "self.num_patches + self.class_token",
+      "self.num_patches + 1"),
+    F("rows and columns of the grid swapped", "config", "return _1 // self.patch_size, _2 // self.patch_size",
+      "return _2 // self.patch_size, _1 // self.patch_size"),
+    F("heads need not divide the width", "config", "self.width % self.num_heads", "False"),
+    F("an eps of zero", "config", "not 0 < self.layer_norm_eps < math.inf", "False"),
+    F("B/16 has eight heads", "config", "(16, 768, 12, 3072, 12)", "(16, 768, 12, 3072, 8)"),
+    # model
+    F("the loss is the mean of chunks", "model", "_1 / len(x)", "1.0 / len(threads.split(x))"),
+    F("pixels keep their own precision", "model", "_1.astype(self.dtype, copy=False)", "_1", within="prepare"),
+    F("another size is let through", "model", "_1.ndim != 4 or _2", "False"),
+    F("with_params forgets the preprocessing", "model", "preprocessing = self.preprocessing", "preprocessing = None"),
+    F("with_params forgets the labels", "model", "labels = self.labels", "labels = None"),
+    F("labels of another number", "model", "self.labels is not None and _1", "False"),
+    # prediction
+    F("the least likely first", "prediction", "np.argsort(-_1, ...)", "np.argsort(_1, ...)"),
+    F("a member of a batch is the first", "prediction",
+      "Prediction(self.model, self.x[_1:_2], self._logits[_1:_2], batched=False)",
+      "Prediction(self.model, self.x[_1:_2], self._logits[:1], batched=False)"),
+    F("one image's attention keeps a batch axis", "prediction", "[_1[0] for _1 in maps]", "maps"),
+    F("a label's name is not looked up", "prediction", "known.index(one)", "0"),
+    F("the loss's gradient of ones", "prediction", "loss.backward(_1)", "loss.backward(_1) * 0 + 1"),
+    F("a model without head answers", "prediction", "not model.config.num_classes", "False"),
+    F("another number of labels", "prediction", "len(labels) != B", "False"),
+    # trees
+    F("names of the tree without their place", "trees", "_1[:-1]", "_1"),
+]
