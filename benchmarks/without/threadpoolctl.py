@@ -1,0 +1,25 @@
+"""What minivit asks of threadpoolctl, for a machine where it is missing: no BLAS is known, and so one thread is used.
+
+benchmarks/gpu_session.py puts this folder on the path there, behind everything else.
+"""
+
+
+class ThreadpoolController:
+    """Knows no library."""
+
+    def select(self, **_):
+        return self
+
+    def info(self):
+        return []
+
+    def limit(self, **_):
+        return self
+
+    def restore_original_limits(self):
+        pass
+
+
+def threadpool_info():
+    """No library."""
+    return []
