@@ -1,4 +1,4 @@
-"""What minivit asks of threadpoolctl, for a machine where it is missing: no BLAS is known, and so one thread is used.
+"""What minivit asks of threadpoolctl, for a machine where it is missing: no BLAS is known, and so none is limited.
 
 benchmarks/gpu_session.py puts this folder on the path there, behind everything else.
 """
@@ -6,6 +6,8 @@ benchmarks/gpu_session.py puts this folder on the path there, behind everything 
 
 class ThreadpoolController:
     """Knows no library."""
+
+    lib_controllers = ()
 
     def select(self, **_):
         return self

@@ -629,7 +629,7 @@ def test_damaged_states(tmp_path):
                                          "erase", "magnitude")
       for value in (True, "3", None, 1e300, math.nan, math.inf, [])),
     ({"magnitude": 0.3}, "magnitude 0.3 changes nothing without rand_augment"),
-    ({"mixup": 1, "mixing": 1.5}, "mixing is a share, 0 to 1, found 1.5"),
+    ({"mixup": 1, "mixing": 1.5}, "mixing is a number from 0 to 1, found 1.5"),
     ({"mixing": 0.5}, "mixing 0.5 changes nothing without mixup or cutmix"),
 ])
 def test_settings_out_of_range(settings, said):
