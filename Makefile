@@ -11,6 +11,11 @@ LITE := .venv-lite/bin
 EXPLORER := .venv-explorer/bin
 THREADS := tests/engine/test_threads.py tests/engine/test_blas_threads.py
 
+OUT ?= runs/gpu
+IMAGES ?= runs/images.tar.gz
+SECONDS ?= 360
+WORKERS ?= $(shell nproc)
+
 # The oldest and the newest versions that are tested: Pythons by these names on the PATH, or pyenv's.
 OLDEST_PYTHON ?= $(call python_of,3.10)
 NEWEST_PYTHON ?= $(call python_of,3.15 3.14 3.13 3.12)
@@ -18,7 +23,8 @@ python_of = $(shell for v in $(1); do for p in python$$v "$$(pyenv prefix $$v 2>
     "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
 
 .PHONY: help demo test test-code oldest newest types test-notebooks notebooks run-notebooks threads faults lint parity \
-    parity-env kernels kernels-env explorer explorer-test explorer-env big bench gpu wasm wasm-env wasm-notebooks \
+    parity-env kernels kernels-env explorer explorer-test explorer-env big bench gpu gpu-session gpu-train gpu-rehearsal \
+    gpu-images wasm wasm-env wasm-notebooks \
     lite clean
 
 help:  ## this list
@@ -109,6 +115,18 @@ bench: .venv-bench/.done  ## speed and memory beside torch, ONNX Runtime, OpenVI
 gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the GPU's tests and table
 	$(PYTHON) -m pytest -q -m gpu tests/gpu
 	$(PYTHON) benchmarks/gpu.py
+
+gpu-session:  ## on a machine with a GPU: tests, table and training run in 12 minutes, unattended, into OUT
+	$(PYTHON) benchmarks/gpu_session.py --out $(OUT) --images $(IMAGES)
+
+gpu-train:  ## on a machine with a GPU: the training run alone, sized to end in SECONDS
+	CUPY_TF32=1 $(PYTHON) -m benchmarks.gpu_train $(IMAGES) --out $(OUT)/train --seconds $(SECONDS) --workers $(WORKERS)
+
+gpu-rehearsal: .venv/.test  ## the session without a GPU: on the tests' stand-in, tiny, stopped in the middle of each part
+	$(BIN)/python -m tests.gpu_rehearsal
+
+gpu-images: .venv/.core  ## pack the training images of ZIP (CIFAR-10 in ImageFolder layout) into IMAGES
+	$(BIN)/python benchmarks/pack_images.py $(ZIP) $(IMAGES)
 
 .venv/.core: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -140,11 +140,12 @@ def fake_cupy():
     runtime = types.SimpleNamespace(
         CUDARuntimeError=type("CUDARuntimeError", (RuntimeError,), {}), getDeviceCount=lambda: 1,
         getDevice=lambda: 0, getDeviceProperties=lambda number: {"name": b"Stand-in GPU", "totalGlobalMem": 8 << 30},
-        driverGetVersion=lambda: 12040, runtimeGetVersion=lambda: 12040)
+        driverGetVersion=lambda: 12040, runtimeGetVersion=lambda: 12040, deviceSynchronize=lambda: None)
     cupy = types.ModuleType("cupy")
     cupy.__version__ = cupy_signatures.stored()["cupy"]
     cupy.ndarray = StrictArray
     cupy.cuda = types.SimpleNamespace(runtime=runtime)
+    cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None)
     cupy.is_available = lambda: True
     cupy.asarray = on_device
     cupy.ElementwiseKernel, cupy.ReductionKernel = strict_kernels.ElementwiseKernel, strict_kernels.ReductionKernel

@@ -14,15 +14,16 @@ from .arguments import (
     new_command,
     positive,
     seconds,
+    whole,
 )
 from .outputs import check_folder
 
 DESCRIPTION = """\
 Train a Vision Transformer with this package's own backward pass, from random weights or, with --start, from a model's.
 
-DATA is a folder or a .zip in ImageFolder layout, <split>/<class>/<image>, or CIFAR-10's original binary version,
-cifar-10-binary.tar.gz or the folder in it, whose splits are train and test. All images are held in memory at the
-model's size. The folder given by --out receives, as the run goes on:
+DATA is a folder, a .zip or a .tar (.tar.gz, .tar.xz) in ImageFolder layout, <split>/<class>/<image>, or CIFAR-10's
+original binary version, cifar-10-binary.tar.gz or the folder in it, whose splits are train and test. All images are
+held in memory at the model's size. The folder given by --out receives, as the run goes on:
 
   images.sha256       the SHA-256 of every image's pixels, so that it can be shown that no test image is among them
   state.safetensors   weights, the optimiser's state and the step, written every --save-seconds; the same command
@@ -54,7 +55,7 @@ OF_START = tuple(name for name in LOADING if name != "image_size")       # --ima
 def add_to(commands):
     """Add `train` to argparse's sub-parsers."""
     parser = new_command(commands, "train", run, "train a model on a folder or zip of images", DESCRIPTION, EXAMPLE)
-    parser.add_argument("data", metavar="DATA", help="folder, .zip or .tar.gz of labelled images")
+    parser.add_argument("data", metavar="DATA", help="folder, .zip or .tar of labelled images")
     parser.add_argument("--split", default="", help="folder inside DATA whose folders are the classes (DATA itself)")
     parser.add_argument("--out", required=True, type=folder, metavar="FOLDER", help="where the run's files go")
 
@@ -87,7 +88,8 @@ def add_to(commands):
             ("patch-dropout", float, "share of its patches that an image goes without, falling to 0 over the run"),
             ("stochastic-depth", float, "rate at which an image skips the last layer, less for earlier ones"),
             ("rand-augment", int, "operations of RandAugment on each image, such as 2: colours, rotation, shear, …"),
-            ("magnitude", float, "how strong these are, 0 to 1")):
+            ("magnitude", float, "how strong these are, 0 to 1"),
+            ("mixing", float, "share of the batches that mixup or cutmix mixes")):
         recipe.add_argument(f"--{name}", type=kind, default=getattr(Recipe(), name.replace("-", "_")), metavar="N",
                             help=f"{text} (%(default)s)")
 
@@ -97,6 +99,8 @@ def add_to(commands):
     recipe.add_argument("--optimiser", choices=("adamw", "muon"), default=Recipe().optimiser,
                         help="AdamW, or Muon for the layers' matrices and AdamW for the rest (%(default)s)")
 
+    parser.add_argument("--workers", type=whole, default=0, metavar="N",
+                        help="processes that prepare batches during a step, with the same result (%(default)s)")
     parser.add_argument("--save-seconds", type=seconds, default=60, metavar="S",
                         help="time between saves (%(default)s)")
     parser.add_argument("--curve", action="store_true", help="draw curve.png anew after each epoch")
@@ -128,7 +132,7 @@ def run(options):
         recipe = replace(recipe, held_out=min(Recipe.held_out, len(data) // 10))
     try:
         train(data, config, recipe, options.out, start=start, preprocessing=preprocessing, device=options.device,
-              save_seconds=options.save_seconds, curve=options.curve)
+              save_seconds=options.save_seconds, curve=options.curve, workers=options.workers)
     except KeyboardInterrupt:
         print(f"\nminivit: the same command goes on from the last save in {plain(options.out)}", file=sys.stderr)
         raise

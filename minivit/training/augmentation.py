@@ -15,7 +15,7 @@ def augmented(images, labels, model, recipe, rng):
         images = erase(images, rng, recipe.erase)
     x = normalise(images, model.preprocessing)
     targets = smooth(labels, model.config.num_classes, recipe.label_smoothing)
-    if recipe.mixup or recipe.cutmix:
+    if (recipe.mixup or recipe.cutmix) and (recipe.mixing == 1 or rng.random() < recipe.mixing):
         x, targets = mix(x, targets, rng, recipe.mixup, recipe.cutmix)
     return x, targets
 

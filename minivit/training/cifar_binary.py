@@ -3,6 +3,7 @@
 A record is 3073 bytes: the label, then 1024 bytes of red, of green and of blue, row by row (Krizhevsky 2009).
 """
 
+import lzma
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,7 @@ from ..errors import ImageError
 SIDE = 32
 RECORD = 1 + 3 * SIDE * SIDE
 MOST_BYTES = 400_000_000            # of all files together; CIFAR-10 itself has 184,380,000
+DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
 FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -23,7 +25,17 @@ def recognises(source):
     source = Path(source)
     if source.is_dir():
         return any((source / name).exists() for names in FILES.values() for name in names)
-    return source.is_file() and tarfile.is_tarfile(source)
+    return source.is_file() and tarfile.is_tarfile(source) and _names_one(source)
+
+
+def _names_one(source):
+    """Whether a .tar holds one of the files; a damaged one counts too, so that `read` says what is wrong with it."""
+    wanted = {name for names in FILES.values() for name in names}
+    try:
+        with tarfile.open(source) as archive:
+            return any(PurePosixPath(member.name).name in wanted for member in archive)
+    except DAMAGED:
+        return True
 
 
 def read(source, split):
@@ -64,7 +76,7 @@ def _contents(source, wanted):
                 if member.isfile():
                     members[PurePosixPath(member.name).name] = member
             return {name: archive.extractfile(members[name]).read() for name in wanted if name in members}
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except DAMAGED as error:
         raise ImageError(f"{source} is not a whole .tar.gz: {error}; get a whole copy of it") from None
 
 

@@ -1,8 +1,9 @@
-"""Labelled images, all in memory: from a folder or a zip in ImageFolder layout, or CIFAR-10's original binary files.
+"""Labelled images, all in memory: from a folder, zip or tar in ImageFolder layout, or CIFAR-10's original binary files.
 
 ImageFolder layout is <split>/<class>/<any name>.jpg; folders inside a class belong to it.
 """
 
+import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -41,8 +42,8 @@ class LabelledImages:
 def read_labelled_images(source, split, height_width, preprocessing=None):
     """All images of a split, fitted to the model's size, in memory. Raises ImageError.
 
-    source: a folder, a .zip, or CIFAR-10's binary version; split: the folder inside it whose folders are the classes,
-    or "" for source itself. The images are in the order of their names, the classes too.
+    source: a folder, a .zip, a .tar, or CIFAR-10's binary version; split: the folder inside it whose folders are the
+    classes, or "" for source itself. The images are in the order of their names, the classes too.
     """
     source = Path(source)
     if not source.exists():
@@ -53,7 +54,7 @@ def read_labelled_images(source, split, height_width, preprocessing=None):
     if cifar_binary.recognises(source):
         pixels, labels, classes, names = cifar_binary.read(source, split)
         return LabelledImages(_fitted(pixels, names, source, height_width, preprocessing), labels, classes, names)
-    openers = _zip_members(source) if zipfile.is_zipfile(source) else _folder_members(source)
+    openers = _openers(source)
     labels = _labels(openers, source, split)                                     # {name: class}
     classes, names = sorted(set(labels.values())), sorted(labels)
     images = _fitted((_decoded(openers[name], name, source) for name in names), names, source, height_width,
@@ -122,6 +123,20 @@ def _labels(names, source, split):
     return labels
 
 
+def _openers(source):
+    """{name: function that returns the file's bytes} of all files in a folder, zip or tar. Raises ImageError."""
+    if zipfile.is_zipfile(source):
+        return _zip_members(source)
+    return _tar_members(source) if source.is_file() and tarfile.is_tarfile(source) else _folder_members(source)
+
+
+def _tar_members(source):
+    """{name: function that returns the file's bytes} of a tar, all in memory: it can only be read in order."""
+    with tarfile.open(source) as archive:
+        contents = {str(PurePosixPath(m.name)): archive.extractfile(m).read() for m in archive if m.isfile()}
+    return {name: lambda content=content: content for name, content in contents.items()}
+
+
 def _zip_members(source):
     """{name: function that returns the file's bytes} of a zip."""
     try:
@@ -135,7 +150,7 @@ def _zip_members(source):
 def _folder_members(source):
     """{name: function that returns the file's bytes} of a folder."""
     if not source.is_dir():
-        raise ImageError(f"{source} is neither a folder nor a zip file, nor CIFAR-10's binary version: "
+        raise ImageError(f"{source} is neither a folder nor a zip or tar file, nor CIFAR-10's binary version: "
                          "give images as <split>/<class>/<image>")
     return {p.relative_to(source).as_posix(): lambda p=p: _limited(p.stat().st_size) and p.read_bytes()
             for p in source.rglob("*") if p.is_file()}

@@ -16,11 +16,11 @@ from ..checkpoints.native import describe, save
 from ..engine.devices import to_device
 from ..trees import tree_map
 from . import lock
-from .augmentation import augmented
 from .dropped import Draw
 from .evaluation import evaluate
 from .initial_weights import init
 from .optimiser import clip
+from .prepared import prepared
 from .recipe import Recipe
 from .record import draw_curve, fingerprint, remove_leftovers, write_hashes, write_log
 from .schedule import learning_rate
@@ -30,24 +30,26 @@ __all__ = ["Recipe", "evaluate", "train"]
 
 
 def train(data, config, recipe, folder, *, start=None, preprocessing=None, device="cpu", save_seconds=60,
-          stop_after=None, progress=True, curve=False):
+          stop_after=None, progress=True, curve=False, workers=0):
     """Train a ViT on LabelledImages and return it; its files appear in `folder`.
 
     images.sha256: the images' hashes, at once. state.safetensors: weights, moments, step; a run goes on from there.
     log.csv, and curve.png where `curve`: a row an epoch. model.safetensors: after each epoch, the model so far, for
     `minivit.load`. start: a model of this config whose weights to begin with, instead of random ones. save_seconds:
-    time between saves. stop_after: leave after this many steps in all, with the state saved. Raises ValueError or
-    CheckpointError where the settings do not fit the data or the folder's state, or where the loss is no longer finite;
-    RuntimeError where another process trains in the folder, OSError where it cannot be written to.
+    time between saves. stop_after: leave after this many steps in all, with the state saved. workers: processes that
+    prepare the next batches while a step runs, with the same result. Raises ValueError or CheckpointError where the
+    settings do not fit the data or the folder's state, or where the loss is no longer finite; RuntimeError where
+    another process trains in the folder or a worker was killed, OSError where it cannot be written to.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with lock.held(folder):
         return _train(data, config, recipe, folder, start, preprocessing, device, save_seconds, stop_after, progress,
-                      curve)
+                      curve, workers)
 
 
-def _train(data, config, recipe, folder, start, preprocessing, device, save_seconds, stop_after, progress, curve):
+def _train(data, config, recipe, folder, start, preprocessing, device, save_seconds, stop_after, progress, curve,
+           workers):
     remove_leftovers(folder)
     kept, held_out = _hold_out(data, recipe)
     batches = len(kept) // recipe.batch_size                # an epoch; what is left over waits for another shuffle
@@ -70,32 +72,39 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
     def rate(step):
         return learning_rate(step, recipe.epochs * batches, recipe.warmup_epochs * batches, recipe.peak_rate)
 
-    for epoch in range(len(state.log), recipe.epochs):
-        order = np.random.default_rng([recipe.seed, epoch]).permutation(kept)
-        first = state.step - epoch * batches
-        with tqdm(total=batches, initial=first, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="step",
-                  disable=not progress, mininterval=1) as bar:
-            for i in range(first, batches):
-                if stop_after is not None and state.step >= stop_after:
-                    state.save(folder, about)
-                    return state.result(model)
-                started = time.perf_counter()
-                chosen = order[i * recipe.batch_size:(i + 1) * recipe.batch_size]
-                rng = np.random.default_rng([recipe.seed, epoch, i])
-                left = 1 - state.step / (recipe.epochs * batches)
-                value, right = _step(model, state, recipe, data.images[chosen], data.labels[chosen],
-                                     rate(state.step), left, rng)
-                _count(state.sums, bar, value, right, len(chosen), time.perf_counter() - started)
-                if time.perf_counter() - saved > save_seconds:
-                    state.save(folder, about)
-                    saved = time.perf_counter()
-        _finish_epoch(state, rate(state.step - 1), evaluate(state.result(model), held_out) if len(held_out) else {})
-        write_log(state.log, folder)
-        save(state.result(model).to("cpu"), folder / "model.safetensors")
-        state.save(folder, about)
-        saved = time.perf_counter()
-        if curve:
-            draw_curve(state.log, folder)                   # last: an error in drawing must not cost the epoch
+    begun = len(state.log)                                  # the epoch to go on with, counted from 0
+    done = state.step - begun * batches                     # its batches that a stopped run has done
+
+    def places():
+        """(epoch, i, places of the images) of each batch that is left."""
+        for epoch in range(begun, recipe.epochs):
+            order = np.random.default_rng([recipe.seed, epoch]).permutation(kept)
+            for i in range(done if epoch == begun else 0, batches):
+                yield epoch, i, order[i * recipe.batch_size:(i + 1) * recipe.batch_size]
+
+    with prepared(places(), data, model, recipe, workers) as ready:
+        for epoch in range(begun, recipe.epochs):
+            first = state.step - epoch * batches
+            with tqdm(total=batches, initial=first, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="step",
+                      disable=not progress, mininterval=1) as bar:
+                for _ in range(first, batches):
+                    if stop_after is not None and state.step >= stop_after:
+                        state.save(folder, about)
+                        return state.result(model)
+                    started = time.perf_counter()
+                    left = 1 - state.step / (recipe.epochs * batches)
+                    value, right = _step(model, state, recipe, next(ready), rate(state.step), left)
+                    _count(state.sums, bar, value, right, recipe.batch_size, time.perf_counter() - started)
+                    if time.perf_counter() - saved > save_seconds:
+                        state.save(folder, about)
+                        saved = time.perf_counter()
+            _finish_epoch(state, rate(state.step - 1), evaluate(state.result(model), held_out) if len(held_out) else {})
+            write_log(state.log, folder)
+            save(state.result(model).to("cpu"), folder / "model.safetensors")
+            state.save(folder, about)
+            saved = time.perf_counter()
+            if curve:
+                draw_curve(state.log, folder)               # last: an error in drawing must not cost the epoch
     return state.result(model)
 
 
@@ -109,21 +118,22 @@ def _begin_with(start, model):
     return model.with_params(tree_map(lambda a: a.astype(model.dtype), start.params))
 
 
-def _step(model, state, recipe, images, labels, rate, left, rng):
-    """One batch: augment, forward, loss, backward, clip, update. Returns the loss and how many were right.
+def _step(model, state, recipe, batch, rate, left):
+    """One batch, as `prepared` gives it: forward, loss, backward, clip, update. Returns the loss and how many were
+    right.
 
     left: the share of the run's steps that is left, with which patch dropout falls.
     """
-    x, targets = augmented(images, labels, model, recipe, rng)
+    _, labels, x, targets, rng = batch
     x, targets = to_device(x, model.device), to_device(targets, model.device)            # (B, H, W, 3), (B, K)
     draw = Draw.of(rng, len(x), model.config, recipe.patch_dropout * left, recipe.stochastic_depth)
     value, grads, logits = model.training_pass(x, targets, draw)
-    value = float(value)                                                                  # a GPU waits here
-    if not math.isfinite(value):
-        raise ValueError(f"the loss is {value} at step {state.step + 1}: begin anew in another folder with a "
-                         f"smaller peak_rate than {recipe.peak_rate}")
     grads, _ = clip(grads, recipe.largest_gradient)
     state.update(grads, rate, recipe)
+    value = float(value)                                     # a GPU waits here, once it has all of the step to do
+    if not math.isfinite(value):
+        raise ValueError(f"the loss is {value} at step {state.step}: begin anew in another folder with a "
+                         f"smaller peak_rate than {recipe.peak_rate}")
     return value, int((to_device(logits, "cpu").argmax(axis=1) == labels).sum())
 
 

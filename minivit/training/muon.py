@@ -44,16 +44,33 @@ class Muon:
         params, grads = flatten(params), flatten(grads)
         self.adamw.step({n: params[n] for n in self.adamw.first}, grads, rate, decay)
 
-        def update(name):
+        def directions(name):
             w, g, m = params[name], grads[name], self.momentum[name]                     # (in, out)
             m *= self.mu
             m += g
             w *= 1 - rate * decay
             parts = 3 if name.endswith("qkv.weight") else 1
-            for part, direction in zip(np.split(w, parts, axis=1), np.split(g + self.mu * m, parts, axis=1)):
-                part -= rate * 0.2 * max(direction.shape) ** 0.5 * orthogonal(direction)
+            return list(zip(np.split(w, parts, axis=1), np.split(g + self.mu * m, parts, axis=1)))
 
-        on_all_cores(update, self.momentum)
+        def move(pairs):
+            length = rate * 0.2 * max(pairs[0][0].shape) ** 0.5
+            for (part, _), o in zip(pairs, orthogonal(np.stack([direction for _, direction in pairs]))):
+                part -= length * o
+
+        def update(name):
+            for pair in directions(name):
+                move([pair])
+
+        if all(isinstance(m, np.ndarray) for m in self.momentum.values()):
+            on_all_cores(update, self.momentum)
+            return
+        # A GPU takes all matrices of a shape at once: five rounds for each by itself are thousands of small kernels.
+        by_shape = {}
+        for name in self.momentum:
+            for pair in directions(name):
+                by_shape.setdefault(pair[0].shape, []).append(pair)
+        for pairs in by_shape.values():
+            move(pairs)
 
     @property
     def steps(self):
@@ -79,12 +96,12 @@ def orthogonal(g):
 
     It needs matrix products alone, no decomposition: U and V stay as they are, and each singular value s becomes
     a s + b s³ + c s⁵, five times over. Those of at least 0.0015 ‖g‖ come to lie between 0.67 and 1.21; smaller ones
-    grow by up to a⁵ = 485 times. g: (in, out), of any size: ‖g‖ is divided out. Returns (in, out).
+    grow by up to a⁵ = 485 times. g: (..., in, out), of any size: ‖g‖ is divided out. Returns (..., in, out).
     """
     a, b, c = NEWTON_SCHULZ
-    x = g if g.shape[0] <= g.shape[1] else g.T                           # x xᵀ is then the smaller square
-    x = x / (np.sqrt((x * x).sum()) + 1e-7)                              # no singular value above 1
+    x = g if g.shape[-2] <= g.shape[-1] else g.swapaxes(-1, -2)          # x xᵀ is then the smaller square
+    x = x / (np.sqrt((x * x).sum(axis=(-2, -1), keepdims=True)) + 1e-7)  # no singular value above 1
     for _ in range(ROUNDS):
-        square = x @ x.T
+        square = x @ x.swapaxes(-1, -2)
         x = a * x + (b * square + c * (square @ square)) @ x
-    return x if g.shape[0] <= g.shape[1] else x.T
+    return x if g.shape[-2] <= g.shape[-1] else x.swapaxes(-1, -2)

@@ -8,7 +8,8 @@ WHOLE = {"epochs": (1, 10 ** 6), "batch_size": (1, 10 ** 6), "padding": (0, 4_09
          "seed": (0, 2 ** 64 - 1), "rand_augment": (0, 100)}
 REAL = {"peak_rate": (0, 1e30), "largest_gradient": (0, 1e30), "weight_decay": (0, 1e6), "warmup_epochs": (0, 1e6),
         "mixup": (0, 1e6), "cutmix": (0, 1e6), "label_smoothing": (0, 1), "average": (0, 1), "patch_dropout": (0, 1),
-        "stochastic_depth": (0, 1), "erase": (0, 1), "magnitude": (0, 1)}
+        "stochastic_depth": (0, 1), "erase": (0, 1), "magnitude": (0, 1),
+        "mixing": (0, 1)}
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Recipe:
     returns. mixup, cutmix: the α of the Beta distribution that a pair's share is drawn from. erase: share of the images
     that lose a rectangle. patch_dropout: share of the patches that each image goes without at the first step; it falls
     evenly to 0. stochastic_depth: rate at which images skip the last layer, less for earlier ones. rand_augment: how
-    many of RandAugment's operations an image goes through, of this magnitude, 0 to 1.
+    many of RandAugment's operations an image goes through, of this magnitude, 0 to 1. mixing: share of the batches that
+    mixup or cutmix mixes, all of them by default.
     """
 
     epochs: int = 25
@@ -47,6 +49,7 @@ class Recipe:
     optimiser: str = "adamw"
     rand_augment: int = 0
     magnitude: float = 0.5
+    mixing: float = 1.0
 
     def __post_init__(self):
         for name, (low, high) in WHOLE.items():
@@ -62,6 +65,8 @@ class Recipe:
         if self.magnitude != Recipe.magnitude and not self.rand_augment:
             raise ValueError(f"magnitude {self.magnitude} changes nothing without rand_augment: "
                              "give the number of operations too")
+        if self.mixing != Recipe.mixing and not (self.mixup or self.cutmix):
+            raise ValueError(f"mixing {self.mixing} changes nothing without mixup or cutmix: give one of them too")
         if self.optimiser not in ("adamw", "muon"):
             raise ValueError(f'optimiser is "adamw" or "muon", found {self.optimiser!r}')
 

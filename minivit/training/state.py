@@ -8,6 +8,7 @@ import numpy as np
 
 from ..checkpoints import safetensors_file
 from ..engine.devices import device_of, to_device
+from ..engine.gpu.kernels import fused
 from ..errors import CheckpointError
 from ..ranges import real, shown, whole
 from ..trees import flatten, tree_map
@@ -51,7 +52,7 @@ class State:
             share = min(recipe.average, (1 + self.step) / (10 + self.step))
             weights = flatten(self.params)
             for name, a in flatten(self.average).items():
-                a += (1 - share) * (weights[name] - a)
+                fused(follow, a, weights[name], 1 - share)
 
     def result(self, model):
         """The model with the averaged weights where there are any, else as it is."""
@@ -102,6 +103,10 @@ class State:
             if not np.isfinite(values).all():
                 raise ValueError(f"{name} holds values that are NaN or infinite")
             array[...] = to_device(values, device_of(array))
+
+def follow(average, w, new):
+    """average ← average + new · (w - average), in place."""
+    average += new * (w - average)
 
 
 def _checked_progress(progress, images, recipe):

@@ -8,7 +8,7 @@ import pytest
 
 from minivit import attention, gelu
 from minivit.engine.devices import device_of
-from minivit.engine.gpu import kernel_source
+from minivit.engine.gpu import kernel_source, kernels
 from minivit.engine.gpu.kernels import fused
 from minivit.engine.tiles import by_rows
 from minivit.training.optimiser import sum_of_squares
@@ -70,14 +70,14 @@ def test_cupy_refuses_what_the_stand_in_refuses(borrowed, code):
 
 @without_gpu
 def test_chains_lead_to_cupys_kernels(borrowed, monkeypatch):
-    monkeypatch.setattr(fused, "_programs", {})
+    monkeypatch.setattr(kernels, "_programs", {})
     monkeypatch.setattr(kernel_source, "cupy", lambda: cupy)            # minivit's own asks for a GPU first
-    for function in (gelu._erf_form, gelu._tanh_form):
+    for function in (gelu.erf_form, gelu.tanh_form):
         with pytest.raises(RuntimeError, match=r"cudaErrorInsufficientDriver|cudaErrorNoDevice"):
             by_rows(function, borrowed, borrowed, borrowed)
     with pytest.raises(RuntimeError, match=r"cudaErrorInsufficientDriver|cudaErrorNoDevice"):
         fused(sum_of_squares, borrowed)
-    assert [program.name for program in fused._programs.values()] == ["minivit_erf_form", "minivit_tanh_form",
+    assert [program.name for program in kernels._programs.values()] == ["minivit_erf_form", "minivit_tanh_form",
                                                                         "minivit_sum_of_squares"]
 
 

@@ -11,8 +11,10 @@ from .pattern import find
 from .places import lines_that_run
 
 KEPT = ROOT / "out" / "coverage_map.json"
-# These run whole programs or notebooks for minutes, or look at the faults themselves.
-LEFT_OUT = ("tests/test_notebooks.py", "tests/test_faults.py", "tests/gpu/", "tests/parity/", "tests/kernels/")
+# These start whole programs, read other files than the package's, or look at the faults themselves.
+LEFT_OUT = ("tests/test_notebooks.py", "tests/test_faults.py", "tests/test_docs.py", "tests/test_readme.py",
+            "tests/test_project.py", "tests/test_packaging.py", "tests/test_lite.py", "tests/explain/test_showing.py",
+            "tests/benchmarking/", "tests/gpu/", "tests/parity/", "tests/kernels/")
 
 
 class CoverageMap:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LONGEST = 100                                           # s; no test takes nearly as long
+LONGEST = 60                                            # s; no test takes nearly as long
 OPTIONS = ["-q", "-p", "no:faulthandler", "-p", "no:cacheprovider", "--tb=no"]
 
 

@@ -78,3 +78,9 @@ def test_the_default_is_the_recipe_of_the_augreg_models_at_224_pixels():
     left, top = round((resized.width - 28) / 2), round((31 - 28) / 2)
     expected = np.asarray(resized.crop((left, top, left + 28, top + 28))) / 127.5 - 1
     np.testing.assert_allclose(prepare(PHOTO, (28, 28), minivit.Preprocessing())[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
+def test_an_image_without_pixels_is_refused_before_it_is_resized(size):
+    with pytest.raises(minivit.ImageError, match="it needs at least one"):
+        rgb(Image.new("RGB", size))

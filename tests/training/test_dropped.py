@@ -122,3 +122,13 @@ def test_without_a_rate_no_image_skips(rng):
     assert draw.layers[0] is layer and [type(one) for one in draw.layers[1:]] == [Layer, Layer]
     assert draw.kept.shape[0] == 2
     assert Draw.of(rng, B, WIDE, 0.0, 0.0).chunk(slice(0, 4), "cpu") == Dropped(None, [layer] * 3)
+
+
+def test_each_chunk_goes_without_what_was_drawn_for_its_own_images():
+    draw = Draw.of(np.random.default_rng(3), 40, WIDE, 0.5, 0.6)
+    for part in (slice(0, 16), slice(16, 32), slice(32, 40)):
+        dropped = draw.chunk(part, "cpu")
+        np.testing.assert_array_equal(dropped.kept, draw.kept[part])
+        for section, taking in zip(dropped.layers[1:], draw.taking[1:]):
+            np.testing.assert_array_equal(section.taking, np.flatnonzero(taking[part]))
+    assert (draw.taking[2][:16] != draw.taking[2][16:32]).any()

@@ -57,6 +57,21 @@ def test_a_zip_gives_the_same_data(folder, tmp_path):
     assert one.names == other.names and one.classes == other.classes
 
 
+@pytest.mark.parametrize("packing", ["", "gz", "xz"])
+@pytest.mark.parametrize("prefix", ["", "./"])
+def test_a_tar_gives_the_same_data(folder, tmp_path, packing, prefix):
+    path = tmp_path / f"data.tar.{packing}".rstrip(".")
+    with tarfile.open(path, f"w:{packing}") as archive:
+        archive.add(folder, prefix)
+    one, other = read(folder, "train"), read(path, "train")
+    np.testing.assert_array_equal(one.images, other.images)
+    np.testing.assert_array_equal(one.labels, other.labels)
+    assert one.names == other.names and one.classes == other.classes
+    if packing:
+        path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+        assert "not a whole .tar" in refused(path, "train")
+
+
 def test_images_are_fitted_to_the_models_size(folder):
     data = read(folder, "train", (12, 16))
     for i in (0, -1):
@@ -153,7 +168,7 @@ def test_a_damaged_zip(folder, tmp_path):
     path.write_bytes(content)
     assert ".png in" in refused(path, "train")
     path.write_bytes(bytes(content)[:200])
-    assert "neither a folder nor a zip file" in refused(path, "train")
+    assert "neither a folder nor a zip or tar file" in refused(path, "train")
 
 
 def test_sources_without_two_classes(folder, tmp_path):

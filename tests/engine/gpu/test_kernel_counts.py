@@ -2,6 +2,7 @@
 
 import re
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import minivit
 from minivit import gelu, layer_norm, softmax
 from minivit.engine import tiles
-from minivit.training import muon, optimiser
+from minivit.training import muon, optimiser, state
+from minivit.training.recipe import Recipe
 from minivit.trees import flatten
 from tests.strict_array import fake_cupy, on_device, watched
 
@@ -48,6 +50,8 @@ def counted():
     for kind in (optimiser.AdamW, muon.Muon):
         step = kind.for_params(model.params).step
         steps[kind.__name__] = lambda step=step: step(model.params, model.params, 1e-3, 0.05)
+    averaging = state.State(model.params, types.SimpleNamespace(step=lambda *_: None), model.params)
+    steps["moving average"] = lambda: averaging.update(None, 1e-3, Recipe(average=0.9))
     counts = {}
     for name, step in steps.items():
         with watched() as watch:
@@ -60,7 +64,7 @@ def counted():
 
 def test_the_documented_counts(monkeypatch):
     fused_counts = counted()
-    for module in (tiles, optimiser):
+    for module in (tiles, optimiser, state):
         monkeypatch.setattr(module, "fused", lambda function, *arrays: function(*arrays))
     rows = re.findall(r"^\| ([^|]+) \| ([\d,]+) \| ([\d,]+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
     documented = {name: tuple(int(n.replace(",", "")) for n in numbers) for name, *numbers in rows}

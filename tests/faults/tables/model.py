@@ -24,9 +24,6 @@ FAULTS = [
     F("labels of another number", "model", "self.labels is not None and _1", "False"),
     # prediction
     F("the least likely first", "prediction", "np.argsort(-_1, ...)", "np.argsort(_1, ...)"),
-    F("a member of a batch is the first", "prediction",
-      "Prediction(self.model, self.x[_1:_2], self._logits[_1:_2], is_batch=False)",
-      "Prediction(self.model, self.x[_1:_2], self._logits[:1], is_batch=False)"),
     F("one image's attention keeps a batch axis", "prediction", "[_1[0] for _1 in maps]", "maps"),
     F("a label's name is not looked up", "prediction", "known.index(one)", "0"),
     F("the loss's gradient of ones", "prediction", "loss.backward(_1)", "loss.backward(_1) * 0 + 1"),
