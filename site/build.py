@@ -1,4 +1,4 @@
-"""The site, built into a folder: python site/build.py out/site. Needs minivit and the packages in site/requirements.txt.
+"""The site, built into a folder: python site/build.py out/site. Needs minivit and site/requirements.txt.
 
 The sources are laid out in FOLDER-sources, Sphinx makes the pages of them, and then come what Sphinx does not make: the
 notebooks themselves, MathJax, and the explorer. Every warning is an error, and so is a link that leads nowhere.
@@ -25,8 +25,8 @@ def build(output):
     folder = output.with_name(output.name + "-sources")
     staging.stage(folder)
     shutil.rmtree(output, ignore_errors=True)
-    status = sphinx(["-b", "html", "-c", str(staging.PAGES), "-W", "--keep-going", "-q", "-d", str(folder / ".doctrees"),
-                     str(folder), str(output)])
+    status = sphinx(["-b", "html", "-c", str(staging.PAGES), "-d", str(folder / ".doctrees"), "-W", "--keep-going",
+                     "-q", str(folder), str(output)])
     for path in staging.documents():
         if path.endswith(".ipynb"):
             staging.copy(staging.ROOT / path, output / path)

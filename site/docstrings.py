@@ -1,7 +1,7 @@
 """minivit's docstrings for Sphinx: plain text with indented equations, which keep their lines and columns.
 
-A paragraph stays one; whatever reStructuredText would read into it (stars, bars, names that end in _) is taken literally;
-`name` is code. Indented lines, and a paragraph of lines that are aligned by several spaces, are a block as it stands.
+A paragraph stays one; whatever reStructuredText would read into it (stars, bars, names that end in _) is taken
+literally; `name` is code. Indented lines are a block as they stand.
 """
 
 import ast
@@ -11,7 +11,7 @@ import textwrap
 
 
 def as_rst(text, names=()):
-    """A docstring, its margin taken off, as lines of reStructuredText. names: of parameters, shown as code where told of."""
+    """A docstring without its margin as lines of reStructuredText. names: parameters, code where told of."""
     out = []
     for block in re.split(r"\n(?:[ \t]*\n)+", text.strip("\n")):
         for part in pieces(block.rstrip().split("\n")):

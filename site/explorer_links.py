@@ -1,10 +1,11 @@
-"""Where in the explorer each chapter can be touched: python site/explorer_links.py prints the line that a chapter carries.
+"""Where in the explorer each chapter can be touched: python site/explorer_links.py prints each chapter's line.
 
 A section's number is the one that README gives the chapter; layer, head and patch count from 0, and those that a model
 does not have are ignored. Chapters without an entry have no part of the explorer: training, and the GPU.
 """
 
 import re
+from html import escape
 from pathlib import Path, PurePosixPath
 
 PLACES = {
@@ -18,7 +19,7 @@ PLACES = {
     "07_layers": {"section": 9, "patch": "cls"},
     "08_head": {"section": 10, "patch": "cls"},
     "09_forward": {"section": 7},
-    "10_backward": {"part": "backward", "class": "cat"},
+    "10_backward": {"class": "cat", "part": "backward"},
     "12_what_it_sees": {"section": 16, "patch": "cls"},
     "13_quadratic_cost": {"section": 15},
     "14_variants": {"section": 17},
@@ -48,7 +49,7 @@ def linked(text, path):
     up = "../" * (len(PurePosixPath(path).parts) - 1)
     def link(match):
         place = dict(pair.split() for pair in match[1].split(" --")[1:])
-        return f'<a href="{up}explorer/index.html{address(place)}"><code>{match[0][1:-1]}</code></a>'
+        return f'<a href="{up}explorer/index.html{escape(address(place))}"><code>{match[0][1:-1]}</code></a>'
     return COMMAND.sub(link, text)
 
 
@@ -60,7 +61,7 @@ def row(path, root):
         links += [f"[The chapter](../{name})"]
     else:
         if place:
-            links += [f'<a href="../explorer/index.html{address(place).replace("&", "&amp;")}">Touch it in the explorer</a>']
+            links += [f'<a href="../explorer/index.html{escape(address(place))}">Touch it in the explorer</a>']
         if (root / "notebooks" / "solutions" / name).exists():
             links += [f"[Solutions](solutions/{name})"]
     return ":::{container} chapter-links\n" + "\n".join(links) + "\n:::"

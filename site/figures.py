@@ -33,7 +33,7 @@ def figures(cells):
 
 
 def gallery(folder, root):
-    """The gallery's page; the figures are written beside it. Each leads to the place in the chapter where it is explained."""
+    """The gallery's page; the figures are written beside it. Each leads to its place in its chapter."""
     parts = ["# Gallery"]
     for path in sorted((root / "notebooks").glob("[0-9]*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
@@ -44,7 +44,8 @@ def gallery(folder, root):
             picture = folder / "gallery" / f"{path.stem}_{i}.{ending}"
             picture.parent.mkdir(parents=True, exist_ok=True)
             picture.write_bytes(data)
-            parts += [f":::{{figure}} gallery/{picture.name}", f":alt: Figure under the heading “{heading}”", ":loading: lazy", "",
+            parts += [f":::{{figure}} gallery/{picture.name}", f":alt: Figure under the heading “{heading}”",
+                      f":target: notebooks/{path.stem}.html#{slug(heading)}", ":loading: lazy", "",
                       f"[{heading}]({page}#{slug(heading)})", ":::"]
         parts += [":::::"]
     parts += ["", "## Measurements and documents", "", ":::::{container} gallery"]

@@ -1,8 +1,8 @@
 """Every link, picture, script and style sheet of a folder of HTML pages: python site/links.py FOLDER lists the faults.
 
-A fault is what leads to no file or no anchor of the folder, what a page would load from another host, a path that begins
-with /, which holds at one address alone, and a picture without a text in its place. Links to other hosts are for the
-reader to follow; nothing asks for them here.
+A fault is what leads to no file or no anchor of the folder, what a page would load from another host, a path that
+begins with /, which holds at one address alone, and a picture without a text in its place. Links to other hosts are
+for the reader to follow; nothing asks for them here.
 """
 
 import re
@@ -11,12 +11,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-LOADED = {"img": "src", "script": "src", "link": "href", "source": "src", "iframe": "src", "object": "data", "video": "src"}
+LOADED = {"img": "src", "script": "src", "link": "href", "source": "src", "iframe": "src", "object": "data",
+          "video": "src"}
 STYLE_ADDRESS = re.compile(r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)""")
 
 
 class Page(HTMLParser):
-    """anchors: a page's ids. linked and loaded: the addresses that it links, and that it loads. bare: images without alt."""
+    """anchors: a page's ids. linked, loaded: the addresses that it links and loads. bare: images without alt."""
 
     def __init__(self, text):
         super().__init__()

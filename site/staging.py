@@ -20,13 +20,14 @@ import figures
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = Path(__file__).resolve().parent
-DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "notebooks/README.md", "notebooks/[0-9]*.ipynb",
-             "notebooks/solutions/[0-9]*.ipynb", "minivit/models/*.md", "minivit/samples/*.md")
+DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "minivit/models/*.md",
+             "minivit/samples/*.md", "notebooks/README.md", "notebooks/[0-9]*.ipynb",
+             "notebooks/solutions/[0-9]*.ipynb")
 PICTURES = ("docs/pictures/*", "notebooks/pictures/*")
-SECTIONS = ("vit", "patch_embedding", "cls_token", "position_embedding", "layer", "layer_norm", "attention", "softmax", "mlp",
-            "gelu", "linear", "head", "loss")
+SECTIONS = ("vit", "patch_embedding", "cls_token", "position_embedding", "layer", "layer_norm", "attention", "softmax",
+            "mlp", "gelu", "linear", "head", "loss")
 FOLDER_PAGES = {"docs/derivations": "docs/derivations.md", "notebooks": "notebooks/README.md", "docs": "docs/README.md"}
-SHOWN = {".py": "python", ".js": "javascript", ".css": "css", ".html": "html", ".yml": "yaml", ".toml": "toml", "": "text"}
+SHOWN = {".py": "python", ".js": "javascript", ".css": "css", ".html": "html", ".yml": "yaml", "": "text"}
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 PICTURE_LINK = re.compile(r'<a href="([^"]+)"><img src="([^"]+)" width="(\d+)" alt="([^"]*)"></a>')
 
@@ -51,7 +52,8 @@ def stage(folder, root=ROOT):
     for path in [*PAGES.glob("*.md"), *PAGES.glob("*/*.md")]:
         write(folder / path.relative_to(PAGES), path.read_text(encoding="utf-8"))
     for name in SECTIONS:
-        write(folder / "api" / f"{name}.md", f"# minivit.{name}\n\n```{{eval-rst}}\n.. automodule:: minivit.{name}\n```\n")
+        text = f"# minivit.{name}\n\n```{{eval-rst}}\n.. automodule:: minivit.{name}\n```\n"
+        write(folder / "api" / f"{name}.md", text)
     write(folder / "gallery.md", figures.gallery(folder, root))
     for path in sources(shown, root):
         source_page(folder, path, root)
@@ -133,7 +135,7 @@ def source_page(folder, path, root):
     place, origin = folder / page_of(path, root), root / path
     if origin.is_dir():
         files = sorted(child for child in origin.iterdir() if child.is_file() and not child.name.startswith("."))
-        rows = [f"- [{child.name}](/{page_of(child.relative_to(root).as_posix(), root)}) {first_line(child)}" for child in files]
+        rows = [f"- [{child.name}](/{page_of(f'{path}/{child.name}', root)}) {first_line(child)}" for child in files]
         write(place, "\n".join(["---", "orphan: true", "---", f"# {path}/", "", *rows, ""]))
     elif origin.suffix in SHOWN:
         copy(origin, folder / "source" / path)
