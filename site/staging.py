@@ -117,10 +117,11 @@ def resolved(path, link):
 
 
 def page_of(target, root):
-    """The page that shows a file or lists a folder; a file of data is handed out itself."""
+    """The page that shows a file or lists a folder; a file of data is handed out itself. Hosts leave hidden folders out."""
+    place = "source/" + re.sub(r"(^|/)\.", r"\1", target)
     if (root / target).is_dir():
-        return f"source/{target}/index.md"
-    return f"source/{target}.md" if (root / target).suffix in SHOWN else f"source/{target}"
+        return f"{place}/index.md"
+    return f"{place}.md" if (root / target).suffix in SHOWN else place
 
 
 def sources(shown, root):
@@ -138,9 +139,9 @@ def source_page(folder, path, root):
         rows = [f"- [{child.name}](/{page_of(f'{path}/{child.name}', root)}) {first_line(child)}" for child in files]
         write(place, "\n".join(["---", "orphan: true", "---", f"# {path}/", "", *rows, ""]))
     elif origin.suffix in SHOWN:
-        copy(origin, folder / "source" / path)
-        lines = ["---", "orphan: true", "---", f"# {path}", "", f"```{{literalinclude}} {origin.name}",
-                 f":language: {SHOWN[origin.suffix]}", ":linenos:", "```", ""]
+        copy(origin, place.with_suffix(""))
+        lines = ["---", "orphan: true", "---", f"# {origin.name}", "", f"`{path}`", "",
+                 f"```{{literalinclude}} {origin.name}", f":language: {SHOWN[origin.suffix]}", ":linenos:", "```", ""]
         write(place, "\n".join(lines))
     else:
         copy(origin, place)
