@@ -5,8 +5,7 @@ import operator
 import threading
 
 from ..trees import tree_map
-from .blas_threads import thread_count
-from .threads import each, slices
+from . import threads
 
 
 def total(function, items):
@@ -17,7 +16,7 @@ def total(function, items):
     parts of two threads then exist side by side only for a moment, and the sum does not depend on who was first. The
     threads take turns in whose arrays hold the sum: freed memory goes back to the heap of the thread that had made it.
     """
-    shares = slices(len(items), min(len(items), thread_count()))
+    shares = threads.slices(len(items), min(len(items), threads.thread_count()))
     sums = _Sums(len(shares))
 
     def of_share(thread):
@@ -28,7 +27,7 @@ def total(function, items):
             rest = result if rest is None else _added(rest, result)
         return rest
 
-    return _added(*each(of_share, range(len(shares)))), sums.whole
+    return _added(*threads.each(of_share, range(len(shares)))), sums.whole
 
 
 class _Sums:
