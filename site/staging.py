@@ -10,6 +10,7 @@ Needs the standard library alone.
 """
 
 import ast
+import functools
 import json
 import re
 import shutil
@@ -27,11 +28,13 @@ PICTURES = ("docs/pictures/*", "notebooks/pictures/*")
 SECTIONS = ("vit", "patch_embedding", "cls_token", "position_embedding", "layer", "layer_norm", "attention", "softmax",
             "mlp", "gelu", "linear", "head", "loss")
 FOLDER_PAGES = {"docs/derivations": "docs/derivations.md", "notebooks": "notebooks/README.md", "docs": "docs/README.md"}
-SHOWN = {".py": "python", ".js": "javascript", ".css": "css", ".html": "html", ".yml": "yaml", "": "text"}
+SHOWN = {".py": "python", ".js": "javascript", ".css": "css", ".html": "html", ".yml": "yaml", ".md": "markdown",
+         "": "text"}
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 PICTURE_LINK = re.compile(r'<a href="([^"]+)"><img src="([^"]+)" width="(\d+)" alt="([^"]*)"></a>')
 
 
+@functools.cache
 def documents(root=ROOT):
     """The repository's pages, as paths from its root."""
     return sorted({path.relative_to(root).as_posix() for pattern in DOCUMENTS for path in root.glob(pattern)})
@@ -100,7 +103,7 @@ def with_links(text, path, root, shown):
             raise ValueError(f"{path} links {link}, and there is no {target}")
         if target in FOLDER_PAGES:
             return f"{before}/{FOLDER_PAGES[target]}{after}"
-        if name.endswith(".md") or (root / target).suffix in (".png", ".gif", ".svg", ".jpg"):
+        if target in documents(root) or (root / target).suffix in (".png", ".gif", ".svg", ".jpg"):
             return match[0]
         shown.add(target)
         return f"{before}/{page_of(target, root)}{after}"
@@ -117,7 +120,10 @@ def resolved(path, link):
 
 
 def page_of(target, root):
-    """The page that shows a file or lists a folder; a file of data is handed out itself. Hosts leave hidden folders out."""
+    """The page that shows a file or lists a folder, whose names lose their dots: hosts leave hidden folders out.
+
+    A file of data is handed out itself.
+    """
     place = "source/" + re.sub(r"(^|/)\.", r"\1", target)
     if (root / target).is_dir():
         return f"{place}/index.md"
@@ -139,9 +145,9 @@ def source_page(folder, path, root):
         rows = [f"- [{child.name}](/{page_of(f'{path}/{child.name}', root)}) {first_line(child)}" for child in files]
         write(place, "\n".join(["---", "orphan: true", "---", f"# {path}/", "", *rows, ""]))
     elif origin.suffix in SHOWN:
-        copy(origin, place.with_suffix(""))
+        copy(origin, place.with_suffix(".txt"))
         lines = ["---", "orphan: true", "---", f"# {origin.name}", "", f"`{path}`", "",
-                 f"```{{literalinclude}} {origin.name}", f":language: {SHOWN[origin.suffix]}", ":linenos:", "```", ""]
+                 f"```{{literalinclude}} {origin.name}.txt", f":language: {SHOWN[origin.suffix]}", ":linenos:", "```", ""]
         write(place, "\n".join(lines))
     else:
         copy(origin, place)

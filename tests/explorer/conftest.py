@@ -55,6 +55,7 @@ def driver():
                      "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
     service = webdriver.ChromeService(_program("CHROMEDRIVER", "chromedriver"))
     driver = webdriver.Chrome(options=options, service=service)
     driver.set_script_timeout(60)

@@ -43,6 +43,7 @@ def driver():
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(program("CHROMEDRIVER", "chromedriver")))
     driver.set_page_load_timeout(120)
     yield driver

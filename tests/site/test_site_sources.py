@@ -117,9 +117,9 @@ def test_the_commands_of_the_chapters_are_the_explorers(monkeypatch):
 def test_links_to_code_lead_to_pages_that_show_it(sources):
     text = (sources / "docs" / "derivations" / "attention.md").read_text("utf-8")
     assert "](/source/minivit/attention.py.md)" in text and "](softmax.md)" in text
-    assert (sources / "source" / "minivit" / "attention.py").read_bytes() == \
+    assert (sources / "source" / "minivit" / "attention.py.txt").read_bytes() == \
         (ROOT / "minivit" / "attention.py").read_bytes()
-    assert "literalinclude} attention.py" in (sources / "source" / "minivit" / "attention.py.md").read_text("utf-8")
+    assert "literalinclude} attention.py.txt" in (sources / "source" / "minivit" / "attention.py.md").read_text("utf-8")
     folder = (sources / "source" / "minivit" / "training" / "index.md").read_text("utf-8")
     assert "](/source/minivit/training/muon.py.md)" in folder
     with pytest.raises(ValueError, match=r"docs/a\.md links \.\./nowhere\.py, and there is no nowhere\.py"):
