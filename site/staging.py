@@ -147,7 +147,8 @@ def source_page(folder, path, root):
     elif origin.suffix in SHOWN:
         copy(origin, place.with_suffix(".txt"))
         lines = ["---", "orphan: true", "---", f"# {origin.name}", "", f"`{path}`", "",
-                 f"```{{literalinclude}} {origin.name}.txt", f":language: {SHOWN[origin.suffix]}", ":linenos:", "```", ""]
+                 f"```{{literalinclude}} {origin.name}.txt", f":language: {SHOWN[origin.suffix]}", ":linenos:",
+                 "```", ""]
         write(place, "\n".join(lines))
     else:
         copy(origin, place)
