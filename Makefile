@@ -104,14 +104,14 @@ site: .venv-site/.done  ## the lesson as a site in out/site, for any web server;
 site-env: .venv-site/.done
 
 site-test: .venv-explorer/.done  ## the pages of out/site in a real Chromium: no error, no request elsewhere, phone to projector
-	$(EXPLORER)/python -m pytest -q -m site tests/site
+	$(EXPLORER)/python -m pytest -q -n 2 -m site tests/site
 
 explorer: .venv/.core  ## write the explorer, for any web server, to site/explorer
 	$(BIN)/minivit explore -o site/explorer
 
 # Chromium is Debian's. Where it is to be had otherwise, CHROMIUM and CHROMEDRIVER name the programs.
 explorer-test: .venv-explorer/.done  ## the explorer in a real Chromium: every step against minivit, every control
-	$(EXPLORER)/python -m pytest -q -m "explorer or not explorer" tests/explorer
+	$(EXPLORER)/python -m pytest -q -n 2 -m "explorer or not explorer" tests/explorer
 
 explorer-env: .venv-explorer/.done
 
@@ -199,7 +199,7 @@ gpu-images: .venv/.core  ## pack the training images of ZIP (CIFAR-10 in ImageFo
 	{ command -v chromedriver && command -v chromium; } || test -n "$$CHROMEDRIVER" || \
 	    ($(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y --no-install-recommends chromium chromium-driver)
 	$(PYTHON) -m venv .venv-explorer
-	$(EXPLORER)/python -m pip install -q --disable-pip-version-check selenium pytest safetensors -e .
+	$(EXPLORER)/python -m pip install -q --disable-pip-version-check selenium pytest pytest-xdist safetensors -e .
 	@touch $@
 
 # Each is optional: where one does not install, the table says so. Afterwards, minivit itself.

@@ -79,6 +79,22 @@ def page(driver, address):
     assert not [url for url in urls if not url.startswith((address, "blob:", "data:", "about:"))]
 
 
+def pytest_sessionfinish(session):
+    """A worker of pytest-xdist hands over what it measured."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["measured"] = {part: dict(rows) for part, rows in MEASURED.items()}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """What a worker measured joins the rest."""
+    measured = getattr(node, "workeroutput", {}).get("measured", {})
+    for name, value in measured.get("parity", {}).items():
+        MEASURED["parity"][name] = max(value, MEASURED["parity"].get(name, 0))
+    for name, values in measured.get("change", {}).items():
+        MEASURED["change"].setdefault(name, []).extend(values)
+
+
 def pytest_terminal_summary(terminalreporter):
     """The parity table's largest differences, and milliseconds a change."""
     say = terminalreporter.write_line
