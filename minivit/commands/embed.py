@@ -68,7 +68,7 @@ def written(source, output, options, model, wanted):
         raise ValueError("send_files is for a cluster: this machine reads the files itself")
     client = cluster.connect(options.cluster) if options.cluster else None
     try:
-        with tqdm(desc=plain(Path(output).name), unit=" images", mininterval=1) as bar:
+        with tqdm(desc=plain(Path(output).name), unit=" images", mininterval=1, delay=1) as bar:
             images, errors = embed_to(output, source, model, wanted, batch_size=options.batch_size, cluster=client,
                                       send_files=options.send_files, resume=options.resume,
                                       overwrite=options.overwrite, advance=bar.update)

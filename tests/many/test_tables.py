@@ -20,7 +20,6 @@ from minivit.many.rows import Wanted
 from tests.many.pictures import make
 
 
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many") / "in"
