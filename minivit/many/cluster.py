@@ -6,6 +6,7 @@ scheduler nor this process holds more, and a batch whose worker died is given to
 batches alone, each once.
 """
 
+import asyncio
 import uuid
 from collections import deque
 from itertools import chain, islice
@@ -30,17 +31,25 @@ def connect(address):
                                          processes=True)
         return distributed.Client(local)
     try:
+        asyncio.run(_answers(distributed, address))
         client = distributed.Client(address, timeout=PATIENCE)
-    except (OSError, ValueError) as error:
-        raise RuntimeError(f"no scheduler answers at {address}: expected tcp://HOST:PORT as `dask scheduler` prints "
-                           f"it ({plain(' '.join(str(error).split()))})") from None
+    except (OSError, ValueError, asyncio.TimeoutError) as error:         # which is an OSError from Python 3.11 on
+        detail = " ".join(str(error).split()) or f"nothing is heard within {PATIENCE} s"
+        raise RuntimeError(f"no scheduler answers at {address}: expected tcp://HOST:PORT as `dask scheduler` prints it "
+                           f"({plain(detail)})") from None
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
-    except TimeoutError:
+    except asyncio.TimeoutError:
         client.close()
         raise RuntimeError(f"the scheduler at {address} has no workers: start some, "
                            f"dask worker {address} on each machine") from None
     return client
+
+
+async def _answers(distributed, address):
+    """Raises OSError or ValueError unless a scheduler answers: of one that says nothing a Client waits for ever."""
+    comm = await asyncio.wait_for(distributed.core.connect(address, timeout=PATIENCE), PATIENCE)
+    await comm.close()
 
 
 def disconnect(client):
