@@ -5,6 +5,7 @@ from itertools import islice
 from os import PathLike
 from typing import Any
 
+from ..config import macs
 from ..model import VisionTransformer
 from ..prediction import packaged_model
 from . import here
@@ -12,7 +13,8 @@ from .parts import ROWS, Parts, about_run
 from .rows import Row, Wanted
 from .sources import places
 
-BATCH = 16              # images: a batch's intermediates then fit the processor's caches, as a model's own chunks do
+BATCH = 16                                               # images at most: intermediates then fit a processor's caches
+BATCH_MACS = 64_000_000_000                              # multiply-adds at most: seconds, so that no thread ends late
 BATCH_ON_GPU = 256
 
 
@@ -84,7 +86,7 @@ def checked(top, representation, attention):
 def batch_of(model, batch_size):
     """How many images a batch has. Raises ValueError."""
     if batch_size is None:
-        return BATCH if model.device == "cpu" else BATCH_ON_GPU
+        return max(1, min(BATCH, BATCH_MACS // macs(model.config))) if model.device == "cpu" else BATCH_ON_GPU
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or not 1 <= batch_size <= ROWS:
         raise ValueError(f"batch_size is a number from 1 to {ROWS:,}, found {batch_size!r}")
     return batch_size

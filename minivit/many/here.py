@@ -22,6 +22,9 @@ def work(batches, model, wanted):
     threads = thread_count() if model.device == "cpu" else os.cpu_count() or 1
     turn = None if model.device == "cpu" else threading.Lock()           # a GPU has one queue
     batches = iter(batches)
+    if threads == 1:                                     # as in a browser's Python, which has no others
+        yield from (rows_of(batch, model, wanted) for batch in batches)
+        return
     with ThreadPoolExecutor(threads, thread_name_prefix="minivit-many") as pool:
         running = deque()
         try:

@@ -31,13 +31,17 @@ def client():
     cluster.disconnect(client)
 
 
-def test_a_cluster_changes_nothing(client, tmp_path):
+def test_a_cluster_changes_nothing(client, tmp_path, monkeypatch):
     make(tmp_path / "in", 50, bad=(7,))
     embed_to(tmp_path / "a.csv", tmp_path / "in", minivit.load(), Wanted(), batch_size=4)
+    submit, sent = client.submit, []
+    monkeypatch.setattr(client, "submit", lambda f, batch, *a, **k: sent.extend(batch) or submit(f, batch, *a, **k))
     for send in (False, True):
+        sent.clear()
         embed_to(tmp_path / f"{send}.csv", tmp_path / "in", minivit.load(), Wanted(), batch_size=4, cluster=client,
                  send_files=send)
         assert (tmp_path / f"{send}.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
+        assert {place.content is not None for place in sent} == {send}
     for ours, theirs in zip(minivit.embed(tmp_path / "in", cluster=client), minivit.embed(tmp_path / "in")):
         assert ours.top == theirs.top and np.array_equal(ours.representation, theirs.representation)
 
