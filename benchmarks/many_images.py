@@ -97,9 +97,9 @@ def main():
         for count, (before, peak) in memory(small, (1_000, 10_000, 60_000)).items():
             lines.append(f"| {count:,} | {before:.0f} MB | {peak:.0f} MB |")
             print(lines[-1], flush=True)
-    head = (f"{time.strftime('%Y-%m-%d')}, {processor()}, {platform.system()}, NumPy {np.__version__}; medians of "
-            "turns that `model(x)` and `embed` took one after another. Memory is the process's largest resident size; the "
-            "table was written too.")
+    head = (f"{time.strftime('%Y-%m-%d')}, {processor()}, {platform.system()}, NumPy {np.__version__}; "
+            "medians of turns that `model(x)` and `embed` took one after another. Memory is the process's largest "
+            "resident size; the table was written too.")
     if fill:
         text = PAGE.read_text("utf-8")
         filled = f"<!-- many -->\n{head}\n\n" + "\n".join(lines) + "\n<!-- /many -->"
