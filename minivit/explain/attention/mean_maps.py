@@ -14,7 +14,7 @@ def mean_maps(attention, grid, query=0):
 
 @styled
 def mean_maps_figure(image, attention, grid, query=0):
-    """A panel per layer, all on one scale; the title says which patch is the brightest, and how bright.
+    """A panel per layer, from 0 to its own largest weight; the title says which patch has it, and how much it is.
 
     image: (H, W, 3), floats in [0, 1]. query: the token's number, 0 for [CLS]. Returns a figure.
     """
@@ -24,12 +24,11 @@ def mean_maps_figure(image, attention, grid, query=0):
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 2.3 * rows), squeeze=False)
     height, width = np.shape(image)[0] / grid[0], np.shape(image)[1] / grid[1]
     for layer, (ax, weights) in enumerate(zip(axes.flat, maps)):
-        mesh = draw_map(ax, weights, maps.max(), image)
+        draw_map(ax, weights, weights.max(), image)
         row, column = np.unravel_index(weights.argmax(), grid)
         ax.add_patch(plt.Rectangle((column * width - 0.5, row * height - 0.5), width, height, fill=False, linewidth=2.5,
                                    edgecolor=COLOURS[2]))
         ax.set_title(f"layer {layer}\npatch {row * grid[1] + column}: {weights.max():.3f}")
     for ax in axes.flat:
         bare(ax)
-    figure.colorbar(mesh, ax=axes.ravel().tolist(), label="weight", fraction=0.02, pad=0.01)
     return figure
