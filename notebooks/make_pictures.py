@@ -1,7 +1,7 @@
 """The small pictures of README.md, taken from the notebooks' own figures: python notebooks/make_pictures.py [NAME …]
 
-A picture is the figure that says most about its notebook; FIGURES tells which one that is, counted from 0. The notebook is
-run for it, with all figures drawn as pixels; what it stores is left alone.
+A picture is the figure that says most about its notebook; FIGURES tells which one that is, counted from 0. The notebook
+is run for it, with all figures drawn as pixels; what it stores is left alone.
 """
 
 import base64

@@ -8,6 +8,7 @@ import pytest
 
 import minivit
 from minivit.explain.layers import network_drawing as drawing
+from minivit.explain.patches.sequence import sequence_figure
 
 SMALL = minivit.ViTConfig(patch_size=4, width=16, num_layers=2, mlp_width=24, num_heads=2, num_classes=3,
                           image_size=(12, 16))
@@ -55,3 +56,10 @@ def test_shapes_and_the_answer_are_the_models(figure):
     words = " ".join(text.get_text() for text in figure.axes[0].texts)
     for said in ("12 patches", "12 × 48", "13 × 16", "13 tokens of 16 numbers", "L = 2", "12 × 16 pixels"):
         assert said in words, said
+
+
+def test_the_patches_of_the_sequence_are_counted_from_0(rng):
+    model = minivit.init(SMALL, seed=1, dtype="float64")
+    numbered = sequence_figure(minivit.forward(rng.random((12, 16, 3)), model)).axes[2]
+    assert [text.get_text() for text in numbered.texts] == [str(n) for n in range(12)]
+    plt.close("all")

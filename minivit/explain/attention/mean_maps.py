@@ -8,7 +8,7 @@ from .maps import attention_map, draw_map
 
 
 def mean_maps(attention, grid, query=0):
-    """(L, rows, columns): what the token `query` gives to each patch, mean over the heads. attention: L of (H, T, T)."""
+    """What the token `query` gives to each patch, mean over heads: (L, rows, columns). attention: L of (H, T, T)."""
     return np.stack([attention_map(a, query, grid).mean(axis=0) for a in attention])
 
 

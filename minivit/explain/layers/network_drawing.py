@@ -81,7 +81,7 @@ def _draw_layer(ax, config):
 
 def _draw_head(ax, prediction):
     _path(ax, [(NODES["sum2"][0] + RADIUS, STREAM), (7.02, STREAM)])
-    ax.text(6.83, STREAM + 0.42, "[CLS]\nalone", ha="center", fontsize=10, color="#333333")
+    ax.text(6.92, STREAM + 0.42, "[CLS]\nalone", ha="center", fontsize=10, color="#333333")
     _box(ax, 7.42, STREAM, "Layer\nNorm", 0.75, "#666666")
     _path(ax, [(7.82, STREAM), (8.13, STREAM)])
     ax.text(7.42, STREAM - 0.5, "equation 4", ha="center", va="top", fontsize=10, color="#333333")
