@@ -18,11 +18,11 @@ def forward(x, params, num_heads, eps=1e-6, gelu="erf", with_cache=True, queries
     Returns y (B, t, D) and the cache.
     """
     normed, norm1_cache = layer_norm.forward(x, params["norm1"], eps, with_cache)                      # (B, T, D)
-    middle, attn_cache = attention.forward(normed, params["attn"], num_heads, with_cache, queries)   # (B, t, D)
-    middle += x[:, queries]                                                           # z' = MSA(LN(z)) + z
-    normed, norm2_cache = layer_norm.forward(middle, params["norm2"], eps, with_cache)               # (B, t, D)
+    middle, attn_cache = attention.forward(normed, params["attn"], num_heads, with_cache, queries)     # (B, t, D)
+    middle += x[:, queries]                                                             # z' = MSA(LN(z)) + z
+    normed, norm2_cache = layer_norm.forward(middle, params["norm2"], eps, with_cache)                 # (B, t, D)
     y, mlp_cache = mlp.forward(normed, params["mlp"], gelu, with_cache)                                # (B, t, D)
-    y += middle                                                                       # z = MLP(LN(z')) + z'
+    y += middle                                                                         # z = MLP(LN(z')) + z'
     return y, (norm1_cache, attn_cache, norm2_cache, mlp_cache, queries)
 
 
@@ -34,9 +34,9 @@ def backward(dy, cache):
     norm1_cache, attn_cache, norm2_cache, mlp_cache, queries = cache
     dnormed, dmlp = mlp.backward(dy, mlp_cache)                                                        # (B, t, D)
     del cache, mlp_cache                                            # frees the MLP's arrays, the widest, at once
-    dmiddle, dnorm2 = layer_norm.backward(dnormed, norm2_cache)                                      # (B, t, D)
-    dmiddle += dy                                                                     # z = … + z'
-    dnormed, dattn = attention.backward(dmiddle, attn_cache)                                         # (B, T, D)
+    dmiddle, dnorm2 = layer_norm.backward(dnormed, norm2_cache)                                        # (B, t, D)
+    dmiddle += dy                                                                       # z = … + z'
+    dnormed, dattn = attention.backward(dmiddle, attn_cache)                                           # (B, T, D)
     dx, dnorm1 = layer_norm.backward(dnormed, norm1_cache)                                             # (B, T, D)
-    dx[:, queries] += dmiddle                                                         # z' = … + z
+    dx[:, queries] += dmiddle                                                           # z' = … + z
     return dx, {"norm1": dnorm1, "attn": dattn, "norm2": dnorm2, "mlp": dmlp}
