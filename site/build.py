@@ -16,7 +16,8 @@ from sphinx.cmd.build import main as sphinx
 from minivit import load
 from minivit.explorer.page_files import write_page
 
-HOME = '<nav aria-label="Page">\n    <a href="../index.html" class="button" aria-label="The lesson">←<span class="long"> The lesson</span></a>'
+HOME = ('<nav aria-label="Page">\n    <a href="../index.html" class="button" aria-label="The lesson">'
+        '←<span class="long"> The lesson</span></a>')
 
 
 def build(output):
