@@ -27,7 +27,8 @@ DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "mi
 PICTURES = ("docs/pictures/*", "notebooks/pictures/*")
 SECTIONS = ("vit", "patch_embedding", "cls_token", "position_embedding", "layer", "layer_norm", "attention", "softmax",
             "mlp", "gelu", "linear", "head", "loss")
-FOLDER_PAGES = {"docs/derivations": "docs/derivations.md", "notebooks": "notebooks/README.md", "docs": "docs/README.md"}
+FOLDER_PAGES = {"docs/derivations": "docs/derivations.md", "docs": "docs/README.md", "notebooks": "notebooks/README.md",
+                "notebooks/solutions": "solutions.md"}
 SHOWN = {".py": "python", ".js": "javascript", ".css": "css", ".html": "html", ".yml": "yaml", ".md": "markdown",
          "": "text"}
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
@@ -94,9 +95,9 @@ def with_links(text, path, root, shown):
     def turned(match):
         before, link, after = match.groups()
         name, _, anchor = link.partition("#")
-        if re.match(r"[a-z]+:", link) or not name:
+        if re.match(r"[a-z]+:", link) or (not name and path.endswith(".md")):
             return match[0]
-        if name.endswith(".ipynb"):                             # Jupyter's anchors have capitals, the site's have none
+        if not name or name.endswith(".ipynb"):                             # Jupyter's anchors have capitals, the site's have none
             return f"{before}{name}{'#' * bool(anchor)}{figures.slug(anchor)}{after}"
         target = resolved(path, name)
         if not (root / target).exists():
@@ -124,6 +125,8 @@ def page_of(target, root):
 
     A file of data is handed out itself.
     """
+    if target in documents(root):
+        return target
     place = "source/" + re.sub(r"(^|/)\.", r"\1", target)
     if (root / target).is_dir():
         return f"{place}/index.md"
@@ -134,7 +137,7 @@ def sources(shown, root):
     """The linked files and folders, and the files of those folders."""
     inside = {child.relative_to(root).as_posix() for path in shown if (root / path).is_dir()
               for child in (root / path).iterdir() if child.is_file() and not child.name.startswith(".")}
-    return sorted(shown | inside)
+    return sorted((shown | inside) - set(documents(root)))
 
 
 def source_page(folder, path, root):
