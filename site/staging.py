@@ -97,7 +97,7 @@ def with_links(text, path, root, shown):
         name, _, anchor = link.partition("#")
         if re.match(r"[a-z]+:", link) or (not name and path.endswith(".md")):
             return match[0]
-        if not name or name.endswith(".ipynb"):                             # Jupyter's anchors have capitals, the site's have none
+        if not name or name.endswith(".ipynb"):             # Jupyter's anchors have capitals, ours none
             return f"{before}{name}{'#' * bool(anchor)}{figures.slug(anchor)}{after}"
         target = resolved(path, name)
         if not (root / target).exists():
