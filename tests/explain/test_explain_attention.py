@@ -221,19 +221,6 @@ def test_gradient_map_equals_finite_differences(small):
     assert found[b, 1, 2] == pytest.approx(math.sqrt(total), rel=1e-7)
 
 
-def test_deletion_curve_starts_at_the_whole_image_and_paints_the_highest_first(small):
-    model, x, classes = small
-    maps = np.random.default_rng(5).random((2, 2, 3))
-    curve = occlusion.deletion_curve(model, x, classes, maps, (0, 1, 6))
-    whole = np.exp(log_softmax(model(x)))[[0, 1], classes].mean()
-    assert curve[0] == pytest.approx(whole, abs=1e-14)
-    highest = maps.reshape(2, 6).argmax(axis=1)
-    one = model(occlusion.painted_over(x, highest[:, None], model.config))
-    assert curve[1] == pytest.approx(np.exp(log_softmax(one))[[0, 1], classes].mean(), abs=1e-14)
-    blank = np.broadcast_to(x.mean(axis=(1, 2), keepdims=True), x.shape)
-    assert curve[2] == pytest.approx(np.exp(log_softmax(model(blank)))[[0, 1], classes].mean(), abs=1e-12)
-
-
 def test_rank_correlation_of_known_orders():
     a = np.array([[1.0, 2.0, 3.0, 4.0, 5.0]])
     assert occlusion.rank_correlation(a, np.exp(a)) == pytest.approx(1)
