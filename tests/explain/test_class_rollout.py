@@ -12,7 +12,7 @@ L, H, D = 2, 2, 8
 
 
 def plain_logits(params, patches, eps, pool, pushes, seen=None):
-    """Logits (K,) of one image's patches (N, P²C). pushes: (L, H, T, T), added to the weights; seen gets the weights."""
+    """Logits (K,) of one image's patches (N, P²C). pushes: (L, H, T, T), added to the weights, which `seen` gets."""
     def linear(z, p):
         return z @ p["weight"] + p["bias"]
 
