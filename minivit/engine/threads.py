@@ -32,7 +32,7 @@ def chunks(x):
     if not isinstance(x, np.ndarray):
         return [slice(0, len(x))]
     threads = thread_count()
-    return _slices(len(x), min(len(x), threads * -(-len(x) // (threads * IMAGES_PER_CHUNK))))
+    return slices(len(x), min(len(x), threads * -(-len(x) // (threads * IMAGES_PER_CHUNK))))
 
 
 def each(function, items):
@@ -73,7 +73,7 @@ def total(function, items):
     parts of two threads then exist side by side only for a moment, and the sum does not depend on who was first. The
     threads take turns in whose arrays hold the sum: freed memory goes back to the heap of the thread that had made it.
     """
-    shares = _slices(len(items), min(len(items), thread_count()))
+    shares = slices(len(items), min(len(items), thread_count()))
     sums = _Sums(len(shares))
 
     def of_share(thread):
@@ -132,7 +132,7 @@ def spread(function, count, like, work=None):
     threads = min(count, getattr(_thread, "may_use", 1))
     if threads <= 1 or (work or like.size) < SMALLEST_SHARED or not isinstance(like, np.ndarray):
         return [function(slice(0, count))]
-    here, *elsewhere = _slices(count, threads)
+    here, *elsewhere = slices(count, threads)
     tasks = _pool(threads).start(function, elsewhere)
     try:
         with _sharing(1):
@@ -171,7 +171,8 @@ def _sharing(threads):
         _thread.may_use = before
 
 
-def _slices(count, parts):
+def slices(count, parts):
+    """Slices that cut range(count) into as many parts, as equal as can be."""
     return [slice(count * i // parts, count * (i + 1) // parts) for i in range(parts)]
 
 
