@@ -2,7 +2,7 @@
 
 The port of minivit/explorer/page/vit.js runs with the packaged model's float32 weights on the packaged photo. Steps of
 its trace go into recorded/explorer.npz. The same port with one line changed gives recorded/padded.npz, the fault that
-the chapter walks to its end, and recorded/colleague.npz, its bug hunt. Run it again after the packaged model has changed.
+the chapter walks to its end, and recorded/colleague.npz, its bug hunt. Run it again when the packaged model changes.
 """
 
 import json
@@ -38,7 +38,7 @@ PORTS = {
     "colleague": (r"^pixels$|^layer\.0\.(norm2|hidden|output)$|^logits$",
                   "erf(v * Math.SQRT1_2)) / 2\n", "erf(v * 0.7)) / 2\n"),
 }
-LANES = "\nconst lanes = (n) => Math.ceil(n / 8) * 8;\n"                         # a processor's vectors, of eight numbers
+LANES = "\nconst lanes = (n) => Math.ceil(n / 8) * 8;\n"             # a processor takes eight numbers at a time
 
 
 def recorded(kept, old, new):
