@@ -30,7 +30,8 @@ def contents(folder):
     for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         notebook = with_install(json.loads(path.read_text(encoding="utf-8")))
         (folder / path.name).write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    shutil.copytree(ROOT / "notebooks" / "pictures", folder / "pictures", dirs_exist_ok=True)
+    for name in ("pictures", "recorded"):
+        shutil.copytree(ROOT / "notebooks" / name, folder / name, dirs_exist_ok=True)
 
 
 def build(output):

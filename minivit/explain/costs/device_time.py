@@ -47,7 +47,7 @@ def with_batch(one, two, batch):
 
 
 def fused(calls):
-    """The calls with each chain as its kernels. A kernel has its share of the chain's arithmetic, passes and bytes."""
+    """The calls of a forward pass without a cache, each chain as its kernels, which share its arithmetic and bytes."""
     result = []
     for chain, group in itertools.groupby(calls, lambda call: call.chain):
         group = list(group)
@@ -62,7 +62,7 @@ def fused(calls):
 
 @styled
 def batch_time_figure(calls_of_batch, batches, devices, overheads):
-    """Predicted time per image over the batch, one panel a device, a band from the lowest to the highest overhead.
+    """Predicted time per image over the batch, one panel per device, a band from the lowest to the highest overhead.
 
     calls_of_batch: {label: function from a batch to its calls}. devices: {name: (flops, bytes) per second}. overheads:
     (low, middle, high) seconds. Returns a figure.
