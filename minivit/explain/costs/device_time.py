@@ -19,7 +19,7 @@ from .watched import Call
 # What a chain becomes on a GPU: its kernels, and how many times these read or write the largest array (docs/gpu.md).
 CHAINS = {"erf_form": (1, 2), "tanh_form": (1, 2),                      # read x, write y
           "softmax": (3, 4),                                            # read s three times, write a
-          "normalise": (4, 5)}                                          # read x three times, write x̂ and y
+          "normalise": (4, 4)}                                          # read x three times, write y
 
 
 def work(calls, flops_per_second, bytes_per_second):

@@ -14,13 +14,11 @@ import numpy as np
 from ...trees import tree_map
 from .call_sheet import NO_KERNEL as VIEWS
 
-# Modules that share a section's work out and compute nothing themselves.
-SHARING = ("minivit.engine.threads", "minivit.engine.tiles", "minivit.engine.gpu.kernels")
-
 
 class Call(NamedTuple):
-    """One call: the function, the module of minivit that made it, what it computes, and what it reads and writes.
+    """One call: the function, the section that made it, what it computes, and what it reads and writes.
 
+    module: the section's; what the engine does for a section, erf or a mean, counts as the section's own.
     chain: (number, name) of the function that the engine would make kernels of, or None outside of such a function.
     made: the bytes of the result.
     """
@@ -106,11 +104,11 @@ def _leaves(value):
 
 
 def _caller():
-    """(the module of minivit that called, the chain it is in): looked up in the stack of Python's frames."""
+    """(the section of minivit that called, the chain it is in): looked up in the stack of Python's frames."""
     frame, module, chain = sys._getframe(2), None, None
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
-        if module is None and name.startswith("minivit.") and name not in SHARING and name != __name__:
+        if module is None and name.startswith("minivit.") and not name.startswith(("minivit.engine.", __name__)):
             module = name
         if name == "minivit.engine.gpu.kernels" and frame.f_code.co_name == "fused":
             chain = id(frame), frame.f_locals["function"].__name__
