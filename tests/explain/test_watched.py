@@ -1,6 +1,7 @@
 """The watched arrays: what they note, that they compute what NumPy does, and that their counts are docs/gpu.md's."""
 
 import re
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,6 +14,7 @@ from minivit.explain.costs import device_time
 from minivit.explain.costs.call_sheet import kernels
 from minivit.explain.costs.watched import Call, Watched, recorded, unwrapped
 from minivit.trees import tree_map
+from tests import strict_array, strict_kernels
 
 ROWS = re.findall(r"^\| ([^|]+) \| ([\d,]+) \| ([\d,]+) \|$",
                   (Path(__file__).parents[2] / "docs" / "gpu.md").read_text("utf-8"), re.MULTILINE)
@@ -102,3 +104,22 @@ def test_the_figure_has_a_line_for_each_way_on_each_device():
         1e3 * device_time.pass_seconds(one, 1e12, 1e12, 1e-5))
     assert len(figure.axes) == 2
     plt.close(figure)
+
+
+@pytest.mark.parametrize("name, run", [
+    ("erf_form", lambda a, norm: gelu.forward(a, with_cache=False)),
+    ("tanh_form", lambda a, norm: gelu.forward(a, "tanh", with_cache=False)),
+    ("softmax", lambda a, norm: softmax.forward(a)),
+    ("normalise", lambda a, norm: layer_norm.forward(a, norm, with_cache=False))])
+def test_a_chain_reads_and_writes_as_often_as_the_model_says(monkeypatch, name, run):
+    passes, large = [], (6, 8)
+    monkeypatch.setitem(sys.modules, "cupy", strict_array.fake_cupy())
+    for kind in (strict_kernels.ElementwiseKernel, strict_kernels.ReductionKernel):
+        monkeypatch.setattr(kind, "__call__", lambda self, *args, call=kind.__call__, **keywords: (
+            passes.append(sum(getattr(a, "shape", ()) == large for a in args)), call(self, *args, **keywords))[1])
+    a = strict_array.on_device(np.ones(large, np.float32))
+    norm = {key: strict_array.on_device(np.ones(8, np.float32)) for key in ("weight", "bias")}
+    with strict_array.watched() as watch:
+        run(a, norm)
+    reads = watch.calls["ndarray.max"] + watch.calls["ndarray.mean"]    # CuPy's own kernels: each reads its array once
+    assert (watch.started(), sum(passes) + reads) == device_time.CHAINS[name]
