@@ -10,6 +10,8 @@ FAULTS = [
       "np.random.default_rng([_1, _3])"),
     F("each step draws the same augmentation", "training/prepared", "np.random.default_rng([_1, _2, _3])",
       "np.random.default_rng([_1, _2])"),
+    F("an epoch less", "training/loop", "_train(data, config, recipe, ...)",
+      "_train(data, config, replace(recipe, epochs=max(1, recipe.epochs - 1)), ...)"),
     F("no shuffling", "training/loop", "np.random.default_rng([_1, _2]).permutation(_3)", "_3"),
     F("labels of other images", "training/prepared", "_1.labels[places]", "_1.labels[np.sort(places)]"),
     F("warm-up in steps, not epochs", "training/loop", "_1.warmup_epochs * _2", "_1.warmup_epochs"),
