@@ -31,7 +31,9 @@ def main(arguments=None):
     start = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="minivit-faults-")))
-        copies = [stack.enter_context(Copy(folder / str(i))) for i in range(options.jobs)]
+        first = Copy(folder / "0")
+        copies = [stack.enter_context(copy) for copy in
+                  (first, *(Copy(folder / str(i), like=first) for i in range(1, options.jobs)))]
         seen = CoverageMap.of(copies)
         print(f"{len(seen.seconds)} tests pass without a fault, and which lines they run is known: "
               f"{time.monotonic() - start:.0f} s", flush=True)

@@ -21,11 +21,22 @@ PARTS = ("minivit", "tests", "benchmarks", "docs", "README.md", "LICENSE", "Make
 class Copy:
     """minivit and its tests in a folder of their own, with a process there that runs tests (`inside.py`).
 
-    It closes with `with`. cpu: processor seconds that the tests of this copy have taken.
+    It closes with `with`. like: another Copy, just made, to copy. cpu: processor seconds that its tests have taken.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, like=None):
         self.folder, self.cpu = Path(folder), 0.0
+        if like is None:
+            self._make()
+        else:
+            shutil.copytree(like.folder, self.folder)
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(self.folder),
+                                    "OPENBLAS_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                                    "COVERAGE_CORE": "ctrace"}
+        self._process = subprocess.Popen([sys.executable, "-m", "tests.faults.inside"], cwd=self.folder,
+                                         env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def _make(self):
         for part in (ROOT / name for name in PARTS):
             if part.is_dir():
                 shutil.copytree(part, self.folder / part.name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -33,13 +44,8 @@ class Copy:
                 shutil.copy(part, self.folder)
         for path in (self.folder / "minivit").rglob("*.py"):
             path.write_text(ast.unparse(ast.parse(path.read_text(encoding="utf-8"))) + "\n", encoding="utf-8")
-        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(self.folder),
-                                    "OPENBLAS_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-                                    "COVERAGE_CORE": "ctrace"}
         # Compiled once, so that each run compiles only the module with the fault.
         subprocess.run([sys.executable, "-m", "compileall", "-q", "minivit", "tests"], cwd=self.folder, check=True)
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.faults.inside"], cwd=self.folder,
-                                         env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
         return self
@@ -72,5 +78,6 @@ class Copy:
         self._process.stdin.flush()
         self.cpu += float(self._process.stdout.readline() or 0)
         if not answer.exists():
-            raise RuntimeError(f"{what} gave no answer:\n{(self.folder / 'told.txt').read_text(errors='replace')[-5000:]}")
+            told = (self.folder / "told.txt").read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"{what} gave no answer:\n{told[-5000:]}")
         return json.loads(answer.read_text())

@@ -29,7 +29,7 @@ class CoverageMap:
     def of(cls, copies):
         """From the kept records of test files, those of files that have changed since being made anew."""
         lines, seconds, failed = {}, {}, []
-        for part in _records(copies, _test_files()):
+        for part in _records(copies, _test_files(copies[0].folder)):
             seconds |= part["seconds"]
             failed += part["failed"]
             for module, tests_of in part["lines"].items():
@@ -58,21 +58,23 @@ class CoverageMap:
 
 def _records(copies, files):
     """What each test file runs, the copies side by side; the largest files first, so that they end together."""
-    files = sorted(files, key=lambda name: (ROOT / name).stat().st_size, reverse=True)
-    free, others = SimpleQueue(), _hash_of(_all_but_tests())
+    root = copies[0].folder
+    files = sorted(files, key=lambda name: (root / name).stat().st_size, reverse=True)
+    others, free = _hash_of(root, _all_but_tests(root)), SimpleQueue()
     for copy in copies:
         free.put(copy)
 
     def record(file):
-        kept, wanted = KEPT / f"{file.replace('/', '.')}.json", others + _hash_of([ROOT / file])
+        kept, wanted = KEPT / f"{file.replace('/', '.')}.json", others + _hash_of(root, [root / file])
         if kept.exists() and (part := json.loads(kept.read_text()))["of"] == wanted:
             return part
         copy = free.get()
         try:
-            part = copy.run("record", [file]) | {"of": wanted}
+            part = copy.run("record", [file])
         finally:
             free.put(copy)
-        kept.write_text(json.dumps(part))
+        if not part["failed"]:
+            kept.write_text(json.dumps(part | {"of": wanted}))
         return part
 
     KEPT.mkdir(parents=True, exist_ok=True)
@@ -80,19 +82,20 @@ def _records(copies, files):
         return list(pool.map(record, files))
 
 
-def _test_files():
-    found = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py"))
+def _test_files(root):
+    found = sorted(path.relative_to(root).as_posix() for path in (root / "tests").rglob("test_*.py"))
     return [name for name in found if not name.startswith(LEFT_OUT)]
 
 
-def _all_but_tests():
-    """What any test may read: the package, and what lies beside the tests."""
-    return [path for part in ("minivit", "tests") for path in sorted((ROOT / part).rglob("*.py"))
-            if ROOT / "tests" / "faults" not in path.parents and not (part == "tests" and path.name.startswith("test_"))]
+def _all_but_tests(root):
+    """The package, and what lies beside the tests: any test may read it."""
+    found = sorted([*(root / "minivit").rglob("*.py"), *(root / "tests").rglob("*.py")])
+    return [path for path in found if root / "tests" / "faults" not in path.parents
+            and not path.name.startswith("test_")]
 
 
-def _hash_of(paths):
+def _hash_of(root, paths):
     whole = hashlib.sha256()
     for path in paths:
-        whole.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+        whole.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return whole.hexdigest()
