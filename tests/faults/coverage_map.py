@@ -1,4 +1,7 @@
-"""Which tests run which lines of the package: recorded by coverage.py, and kept until a file changes."""
+"""Which tests run which lines of the package: recorded by coverage.py, a record for each file of tests.
+
+A record is kept until that file changes, or a module that its tests run.
+"""
 
 import ast
 import hashlib
@@ -60,13 +63,13 @@ def _records(copies, files):
     """What each test file runs, the copies side by side; the largest files first, so that they end together."""
     root = copies[0].folder
     files = sorted(files, key=lambda name: (root / name).stat().st_size, reverse=True)
-    others, free = _hash_of(root, _all_but_tests(root)), SimpleQueue()
+    free = SimpleQueue()
     for copy in copies:
         free.put(copy)
 
     def record(file):
-        kept, wanted = KEPT / f"{file.replace('/', '.')}.json", others + _hash_of(root, [root / file])
-        if kept.exists() and (part := json.loads(kept.read_text()))["of"] == wanted:
+        kept = KEPT / f"{file.replace('/', '.')}.json"
+        if kept.exists() and (part := json.loads(kept.read_text()))["of"] == _hash(root, file, part["lines"]):
             return part
         copy = free.get()
         try:
@@ -74,7 +77,7 @@ def _records(copies, files):
         finally:
             free.put(copy)
         if not part["failed"]:
-            kept.write_text(json.dumps(part | {"of": wanted}))
+            kept.write_text(json.dumps(part | {"of": _hash(root, file, part["lines"])}))
         return part
 
     KEPT.mkdir(parents=True, exist_ok=True)
@@ -87,15 +90,11 @@ def _test_files(root):
     return [name for name in found if not name.startswith(LEFT_OUT)]
 
 
-def _all_but_tests(root):
-    """The package, and what lies beside the tests: any test may read it."""
-    found = sorted([*(root / "minivit").rglob("*.py"), *(root / "tests").rglob("*.py")])
-    return [path for path in found if root / "tests" / "faults" not in path.parents
-            and not path.name.startswith("test_")]
-
-
-def _hash_of(root, paths):
+def _hash(root, file, modules):
+    """Of a file of tests, what lies beside the tests, which any of them may import, and the modules that they run."""
+    beside = [path for path in sorted((root / "tests").rglob("*.py"))
+              if not path.name.startswith("test_") and root / "tests" / "faults" not in path.parents]
     whole = hashlib.sha256()
-    for path in paths:
-        whole.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    for path in (root / file, *beside, *(root / "minivit" / f"{module}.py" for module in sorted(modules))):
+        whole.update(path.relative_to(root).as_posix().encode() + (path.read_bytes() if path.exists() else b""))
     return whole.hexdigest()

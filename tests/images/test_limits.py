@@ -209,6 +209,12 @@ def test_a_line_is_told_and_not_squeezed(resize, size):
     prepare(Image.new("RGB", (3, 300)), (224, 224), minivit.Preprocessing(resize=resize))
 
 
+def test_a_line_is_told_with_its_files_name(tmp_path):
+    Image.new("RGB", (1, 900)).save(tmp_path / "line.png")
+    with pytest.raises(minivit.ImageError, match=r"^\S*line\.png: an image of 1 x 900 pixels is too narrow"):
+        prepare(tmp_path / "line.png", (224, 224), minivit.Preprocessing())
+
+
 def test_what_is_scaled_before_the_crop_is_limited():
     with pytest.raises(minivit.ImageError, match="would be scaled to 2,222 x 177,760"):
         prepare(Image.new("RGB", (1, 80)), (2000, 2000), minivit.Preprocessing())

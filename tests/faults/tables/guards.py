@@ -36,7 +36,7 @@ FAULTS = [
     F("whole numbers of an .npz are weights", "checkpoints/npz_file", "headers[name][1].kind != 'f'", "False"),
     # what is no file of weights
     F("a pipe is a file of weights", "checkpoints/containers", "not path.is_file() and not path.is_dir()", "False",
-      tests="tests/fuzz/test_bombs.py::test_what_is_no_plain_file"),
+      tests="tests/fuzz/test_bombs.py::test_pipes_sockets_and_devices"),
     F("an empty name is the packaged model", "checkpoints/containers", "source == ''", "False"),
     F("a name too long is an OSError", "checkpoints/containers", "(OSError, ValueError)", "(ZeroDivisionError,)"),
     F("a web page is merely unknown", "checkpoints/containers", "if what:\n    ...", "pass"),
