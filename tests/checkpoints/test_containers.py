@@ -1,8 +1,10 @@
 """What a file is, is told by its content: every length of header, archives of other kinds, nested state dicts."""
 
 import json
+import os
 import struct
 import sys
+import zipfile
 
 import checkpoint_files
 import numpy as np
@@ -11,6 +13,7 @@ from checkpoint_files import CONFIG, native_metadata, small_model
 from peaked import images, relative_error
 
 import minivit
+from minivit.checkpoints import zip_file
 
 
 def safetensors_bytes(tensors, metadata, filling):
@@ -117,3 +120,26 @@ def test_a_key_into_a_file_without_dicts(tmp_path):
 def test_dicts_of_something_else(content):
     with pytest.raises(minivit.CheckpointError):
         minivit.load(content)
+
+
+def test_a_device_is_no_file_of_weights():
+    with pytest.raises(minivit.CheckpointError, match="is no plain file but a pipe, socket or device"):
+        minivit.load(os.devnull)
+
+
+def test_a_directory_of_which_a_zip64_record_tells(tmp_path):
+    """The record before it says that the directory is empty; zipfile believes the zip64 one."""
+    path = tmp_path / "many.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(5000):
+            archive.writestr(f"{i:01000}.npy", b"")
+    content = path.read_bytes()
+    end = content.rindex(b"PK\x05\x06")
+    directory, offset = struct.unpack_from("<II", content, end + 12)
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 5000, 5000, directory, offset)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
+    path.write_bytes(content[:end] + record + locator + content[end:end + 12] + bytes(10))
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.infolist()) == 5000
+    with pytest.raises(minivit.CheckpointError, match="has a zip directory of 5,"):
+        zip_file.open_zip(path)

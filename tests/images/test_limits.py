@@ -14,8 +14,8 @@ from PIL import Image
 
 import minivit
 from minivit import samples
-from minivit.images import limits
-from minivit.images.decoding import rgb
+from minivit.images import decoding, limits
+from minivit.images.decoding import rgb, rgb_from_bytes
 from minivit.images.jpeg_scans import scans
 from minivit.images.preparation import prepare
 
@@ -193,7 +193,6 @@ def test_of_several_frames_the_first_is_read(tmp_path, ending):
 
 
 def test_16_bit_grey_in_several_bands(monkeypatch):
-    from minivit.images import decoding
     values = np.arange(40 * 50, dtype=np.uint16).reshape(40, 50) * 32
     monkeypatch.setattr(decoding, "BAND", 3 * 50 + 7)
     np.testing.assert_array_equal(np.asarray(rgb(Image.fromarray(values)))[..., 1], np.round(values / 257))
@@ -227,6 +226,16 @@ def test_pipes_sockets_and_devices(tmp_path):
         server.bind(str(tmp_path / "socket.png"))
         for path in (tmp_path / "fifo.png", tmp_path / "socket.png", "/dev/zero", "/dev/null"):
             assert "is no plain file but a pipe, socket or device" in said_of(path)
+
+
+def test_what_is_refused_unread(monkeypatch):
+    monkeypatch.setattr(decoding, "MOST_BYTES", 100)
+    with pytest.raises(minivit.ImageError, match="an image has at most 100"):
+        rgb(samples.CAT)
+    with pytest.raises(minivit.ImageError, match="cat has more than 100 bytes"):
+        rgb_from_bytes(samples.CAT.read_bytes(), "cat")
+    with pytest.raises(minivit.ImageError, match="is no plain file but a pipe, socket or device"):
+        rgb(os.devnull)
 
 
 def test_a_file_of_a_terabyte(tmp_path):

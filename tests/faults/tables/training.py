@@ -30,7 +30,8 @@ FAULTS = [
     F("a start is shared, not copied", "training/loop", "lambda a: a.astype(_1)",
       "lambda a: a.astype(_1, copy=False)"),
     F("a loss that is not finite goes on", "training/loop", "not math.isfinite(_1)", "False"),
-    F("leftovers stay", "training/loop", "remove_leftovers(_1)", "None"),
+    F("leftovers stay", "training/loop", "remove_leftovers(_1)", "None",
+      tests="tests/training/test_training.py::test_what_a_killed_run_left_behind_is_taken_away"),
     F("right answers against other labels", "training/loop", "_1.argmax(axis=1) == labels",
       "_1.argmax(axis=1) == labels[::-1]"),
     # the schedule
