@@ -51,18 +51,26 @@ class InOrder:
             self.failed = self.failed or report.nodeid
 
 
+def processor_seconds():
+    """Of this process and of those that it started and that have ended."""
+    return sum(os.times()[:4])
+
+
 class Recorder:
-    """Tells coverage which test runs, and keeps each test's seconds and outcome."""
+    """Tells coverage which test runs, and keeps each test's outcome and seconds, the processor's."""
 
     def __init__(self, watch):
-        self.watch, self.seconds, self.failed = watch, {}, []
+        self.watch, self.seconds, self.failed, self.begun = watch, {}, [], 0.0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid):
         self.watch.switch_context(nodeid)
+        self.begun = processor_seconds()
+
+    def pytest_runtest_logfinish(self, nodeid):
+        self.seconds[nodeid] = round(processor_seconds() - self.begun, 3)
 
     def pytest_runtest_logreport(self, report):
-        self.seconds[report.nodeid] = round(self.seconds.get(report.nodeid, 0) + report.duration, 3)
         if report.failed:
             self.failed.append(report.nodeid)
 
