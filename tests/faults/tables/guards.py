@@ -24,9 +24,9 @@ FAULTS = [
     F("any dtype is known", "checkpoints/safetensors_file", "about['dtype'] not in DTYPES", "False"),
     F("metadata of any kind", "checkpoints/safetensors_file",
       "not all(isinstance(value, str) for value in metadata.values())", "False"),
-    F("float16 may become infinite", "checkpoints/safetensors_file",
+    F("float16 may become infinite", "checkpoints/safetensors_writing",
       "not np.array_equal(np.isfinite(told), np.isfinite(array))", "False"),
-    F("bfloat16 is cut, not rounded", "checkpoints/safetensors_file", "0x7FFF + (bits >> 16 & 1)", "0"),
+    F("bfloat16 is cut, not rounded", "checkpoints/bfloat16", "0x7FFF + (bits >> 16 & 1)", "0"),
     F("whole numbers are weights", "checkpoints/safetensors_file", "tensors.dtypes[name] not in FLOATS", "False"),
     # .npz
     F("pickled objects are arrays", "checkpoints/npz_file", "dtype.hasobject", "False"),
