@@ -243,3 +243,9 @@ def test_a_file_of_a_terabyte(tmp_path):
         file.write(b"RIFF\xff\xff\xff\x7fWEBP")
         file.truncate(1 << 40)
     assert "has 1,099,511,627,776 bytes; an image has at most 200,000,000" in said_of(tmp_path / "large.webp")
+
+
+def test_a_damaged_image_of_pillows_own_is_told():
+    with Image.open(io.BytesIO(samples.CAT.read_bytes()[:3000])) as picture:
+        with pytest.raises(minivit.ImageError, match="^the image is damaged or cut short"):
+            rgb(picture)
