@@ -247,5 +247,5 @@ def test_a_file_of_a_terabyte(tmp_path):
 
 def test_a_damaged_image_of_pillows_own_is_told():
     with Image.open(io.BytesIO(samples.CAT.read_bytes()[:3000])) as picture:
-        with pytest.raises(minivit.ImageError, match="^the image is damaged or cut short"):
+        with pytest.raises(minivit.ImageError, match=r"^the image is damaged or cut short"):
             rgb(picture)
