@@ -72,7 +72,8 @@ FAULTS = [
     # images
     F("images of any size", "images/limits", "pixels > most", "False"),
     F("a large JPEG is decoded whole", "images/limits", "picture.draft(...)", "None"),
-    F("a JPEG may have any number of scans", "images/limits", "_1 > MOST_SCANNED", "False"),
+    F("a JPEG may have any number of scans", "images/limits", "_1 > MOST_SCANNED", "False",
+      tests="tests/images/test_limits.py::test_a_jpeg_of_ten_thousand_scans"),
     F("a progressive JPEG takes any memory", "images/limits", "taken > MEMORY * 3 // 4", "False"),
     F("the coefficients take no memory", "images/limits", "(MEMORY - _1) // 8", "MEMORY // 8"),
     F("the first scan counts for all", "images/jpeg_scans", "not all_of_them", "True"),
