@@ -223,8 +223,8 @@ def test_cosines_within_classes_and_between_them_against_loops():
         pairs[labels[i], labels[j]].append(unit[i] @ unit[j])
     assert np.allclose(class_pairs.class_cosines(vectors, labels),
                        [[np.mean(pairs[a, b]) for b in range(3)] for a in range(3)], rtol=0, atol=1e-14)
-    same = sum((pairs[a, a] for a in range(3)), [])
-    other = sum((pairs[a, b] for a in range(3) for b in range(3) if a != b), [])
+    same = [cosine for (a, b), cosines in pairs.items() if a == b for cosine in cosines]
+    other = [cosine for (a, b), cosines in pairs.items() if a != b for cosine in cosines]
     assert np.allclose(class_pairs.within_and_between(vectors, labels), [np.mean(same), np.mean(other)], atol=1e-14)
 
 

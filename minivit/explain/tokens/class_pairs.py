@@ -24,7 +24,7 @@ def between_class_share(vectors, labels):
 
 
 def class_cosines(vectors, labels):
-    """Mean cosine of two different images, one of each class: (K, K), symmetric. vectors: (n, D), labels: 0 to K - 1."""
+    """Mean cosine of two different images, one per class: (K, K). vectors: (n, D). labels: (n,), from 0 to K - 1."""
     cosines = cosine_similarity(vectors)
     K = labels.max() + 1
     member = np.eye(K)[labels]                                          # (n, K)

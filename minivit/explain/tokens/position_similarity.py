@@ -84,5 +84,5 @@ def position_table_figure(grid, **tables):
             bare(ax)
             ax.set_title(f"{channel}")
         row[0].set_ylabel(name.replace("_", " "))
-        figure.colorbar(mesh, ax=list(row), pad=0.01, aspect=8)
+        figure.colorbar(mesh, ax=list(row), label="value", pad=0.01, aspect=8)
     return figure
