@@ -20,7 +20,7 @@ def class_cosines(params, norm="norm"):
 
 @styled
 def class_cosines_figure(cosines, names):
-    """The matrix of `class_cosines` with its numbers; the diagonal, which is one, stays white. White is -1/(K - 1).
+    """The matrix of `class_cosines` with its numbers; white is -1/(K - 1), and the diagonal is left out.
 
     Returns a figure.
     """
@@ -29,6 +29,7 @@ def class_cosines_figure(cosines, names):
     usual = -1 / (K - 1)
     largest = np.abs(cosines[~np.eye(K, dtype=bool)] - usual).max()
     mesh = ax.imshow(np.where(np.eye(K), np.nan, cosines), cmap=SIGNED, vmin=usual - largest, vmax=usual + largest)
+    ax.set_facecolor("#dddddd")
     for i, j in np.ndindex(cosines.shape):
         if i != j:
             strong = abs(cosines[i, j] - usual) > 0.6 * largest
