@@ -7,6 +7,8 @@ from ...engine.devices import to_device
 from ...images.preparation import denormalise
 from ..style import COLOURS, WIDTH, bare, draw_picture, signed_limits, styled
 
+LARGEST = 0.6                                                           # a cosine; few others reach it
+
 
 def similarities(tokens, token):
     """Cosine similarity of one token with every token. tokens: (T, D). Returns (T,)."""
@@ -28,6 +30,7 @@ def residual_stream(trace, num_layers):
 def token_journey_figure(prediction, tokens):
     """A row per token, a frame per layer: over the photo, in grey, the token's cosine similarity with every patch.
 
+    The stronger the colour, the less of the photo shines through; colours end at ±LARGEST.
     tokens: their numbers, 0 for [CLS] where there is one; a patch is framed. Returns a matplotlib figure.
     """
     config = prediction.model.config
@@ -41,7 +44,8 @@ def token_journey_figure(prediction, tokens):
             ax.imshow(picture.mean(axis=-1), cmap="gray", vmin=0, vmax=1)
             cosines = similarities(frame, token)[first:].reshape(config.grid)
             P = config.patch_size
-            mesh = ax.imshow(np.kron(cosines, np.ones((P, P))), alpha=0.75, **signed_limits(np.ones(1)))
+            shown = np.kron(cosines, np.ones((P, P)))                   # (H, W)
+            mesh = ax.imshow(shown, alpha=np.minimum(np.abs(shown) / LARGEST, 0.8), **signed_limits(LARGEST))
             if ax.get_subplotspec().is_first_row():
                 ax.set_title("input" if layer == 0 else f"layer {layer - 1}")
         for ax in row:
@@ -51,5 +55,5 @@ def token_journey_figure(prediction, tokens):
                 P, (i, j) = config.patch_size, divmod(token - first, config.grid[1])
                 ax.add_patch(plt.Rectangle((j * P - 0.5, i * P - 0.5), P, P, fill=False, edgecolor=COLOURS[2],
                                            linewidth=2))
-        figure.colorbar(mesh, ax=row[-1], label="cosine", shrink=0.8)
+        figure.colorbar(mesh, ax=row[-1], label="cosine", shrink=0.8, extend="both")
     return figure
