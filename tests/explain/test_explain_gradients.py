@@ -157,10 +157,11 @@ def test_gradients_by_layer_are_those_of_differences(model, x, residual):
     sizes, cosines = sizes_and_cosines(found)
     assert sizes[0, 1] == pytest.approx(np.linalg.norm(found[0][1]) / np.linalg.norm(upstream[1]))
     assert cosines[0, 1] == pytest.approx(cosine(found[0][1], upstream[1])) and cosines[-1] == pytest.approx([1, 1])
-    figure = gradient_flow_figure({"with": (sizes[None], cosines[None])}, ["one", "two"])
+    draws = np.stack([sizes, 4 * sizes]), np.stack([cosines, -cosines])
+    figure = gradient_flow_figure({"with": draws}, ["one", "two"])
     assert [ax.get_title() for ax in figure.axes] == ["one", "two", "", ""]
-    np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), sizes[:, 1])
-    np.testing.assert_allclose(figure.axes[2].lines[0].get_ydata(), cosines[:, 0])
+    np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), 2 * sizes[:, 1])        # geometric mean of 1 and 4
+    np.testing.assert_allclose(figure.axes[2].lines[0].get_ydata(), 0 * cosines[:, 0])
 
 
 def test_the_faulty_layers_are_wrong_where_their_faults_say():

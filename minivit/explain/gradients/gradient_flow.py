@@ -47,16 +47,16 @@ def sizes_and_cosines(gradients):
 def gradient_flow_figure(flows, kinds):
     """Above the size of the gradient at each layer's output, below its direction; a column per kind of upstream.
 
-    flows: {name: (sizes, cosines)}, arrays (draws, L, kinds). Lines are means over the draws, bands run from the lowest
-    draw to the highest. Returns a matplotlib figure.
+    flows: {name: (sizes, cosines)}, arrays (draws, L, kinds). Lines are means over the draws, geometric for sizes;
+    bands run from the lowest draw to the highest. Returns a matplotlib figure.
     """
     figure, axes = plt.subplots(2, len(kinds), figsize=(WIDTH, 5.4), sharex=True, sharey="row")
     for (name, measured), colour, marker in zip(flows.items(), COLOURS, "os"):
-        for row, values in zip(axes, measured):
+        for above, row, values in zip((True, False), axes, measured):
             for column, ax in enumerate(row):
                 draws = values[..., column]                             # (draws, L)
                 layers = np.arange(draws.shape[1])
-                middle = np.exp(np.log(draws).mean(axis=0)) if row is axes[0] else draws.mean(axis=0)
+                middle = np.exp(np.log(draws).mean(axis=0)) if above else draws.mean(axis=0)
                 ax.plot(layers, middle, marker=marker, markersize=4, color=colour, label=name)
                 ax.fill_between(layers, draws.min(axis=0), draws.max(axis=0), color=colour, alpha=0.2)
     for ax, kind in zip(axes[0], kinds):
