@@ -5,6 +5,7 @@ from ..fault import Fault as F
 FAULTS = [
     F("a mistake ends with 0", "commands/cli", "return 2", "return 0"),
     F("Ctrl-C ends with 0", "commands/cli", "return 130", "return 0"),
+    F("errors go to stdout", "commands/cli", "print(_1, file=sys.stderr)", "print(_1)", within="_run"),
     F("an error keeps its lines", "commands/cli", "' '.join(str(error).split())", "str(error)"),
     F("the command's status is lost", "commands/cli", "_1.run(_1) or 0", "_1.run(_1) and 0"),
     F("a size is width x height", "commands/arguments", "sides[0] if _1 else sides",
@@ -13,7 +14,7 @@ FAULTS = [
     F("--model is not taken", "commands/arguments", "DEFAULT if _1 else _2", "DEFAULT"),
     F("--top is not taken", "commands/predict", "_1.top(options.top)", "_1.top(5)"),
     F("an unreadable image ends the rest", "commands/predict", "continue", "break"),
-    F("an unreadable image is no error", "commands/predict", "2 if _1 else 0", "0"),
+    F("an unreadable image is no error", "commands/predict", "2 if any(_1) else 0", "0"),
     F("--seed is not taken", "commands/trace", "seed = options.seed or 0", "seed = 0"),
     F("the mean stands for the deviation", "commands/trace", "float(array.std())", "float(array.mean())",
       within="_print_table"),
