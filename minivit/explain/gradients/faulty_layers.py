@@ -2,9 +2,9 @@
 
 from ... import attention, layer, layer_norm, mlp
 
-FAULTS = {"A": "the second residual is forgotten: dresidual lacks dy",
+FAULTS = {"A": "the second residual is forgotten: dmiddle lacks dy",
           "B": "attention receives dy alone, without what came back through the MLP",
-          "C": "the first residual carries dy instead of dresidual"}
+          "C": "the first residual carries dy instead of dmiddle"}
 
 
 def faulty_layer(fault):
@@ -12,12 +12,12 @@ def faulty_layer(fault):
     def backward(dy, cache):
         norm1_cache, attn_cache, norm2_cache, mlp_cache, queries = cache
         dnormed, dmlp = mlp.backward(dy, mlp_cache)
-        dresidual, dnorm2 = layer_norm.backward(dnormed, norm2_cache)
+        dmiddle, dnorm2 = layer_norm.backward(dnormed, norm2_cache)
         if fault != "A":
-            dresidual += dy
-        dnormed, dattn = attention.backward(dy if fault == "B" else dresidual, attn_cache)
+            dmiddle += dy
+        dnormed, dattn = attention.backward(dy if fault == "B" else dmiddle, attn_cache)
         dx, dnorm1 = layer_norm.backward(dnormed, norm1_cache)
-        dx[:, queries] += dy if fault == "C" else dresidual
+        dx[:, queries] += dy if fault == "C" else dmiddle
         return dx, {"norm1": dnorm1, "attn": dattn, "norm2": dnorm2, "mlp": dmlp}
 
     return type(f"Layer{fault}", (), {"forward": staticmethod(layer.forward), "backward": staticmethod(backward)})
