@@ -254,7 +254,7 @@ def test_figures_name_what_they_show(model, prediction):
         "who speaks for b": logit_contributions.logit_contributions_figure(
             logit_contributions.logit_contributions(model, trace), 1, 2, names),
         "backward: how large?": residual_path.residual_path_figure({"sums": [stack, stack]}, {"sums": [stack]}),
-        "gradient p − t, for c": answer.answer_figure(prediction.logits[0], 2, names),
+        "gradient, if c is wanted": answer.answer_figure(prediction.logits[0], 2, names),
         "one image at three": temperature.temperature_figure(prediction.logits, truths, [0.5, 1, 2], names),
         "pair by pair": class_directions.class_cosines_figure(class_directions.class_cosines(model.params), names),
     }
