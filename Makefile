@@ -22,8 +22,9 @@ NEWEST_PYTHON ?= $(call python_of,3.15 3.14 3.13 3.12)
 python_of = $(shell for v in $(1); do for p in python$$v "$$(pyenv prefix $$v 2>/dev/null)/bin/python"; do \
     "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
 
-.PHONY: help demo test test-code oldest oldest-env newest newest-env types types-env test-notebooks notebooks run-notebooks threads faults lint parity \
-    parity-env kernels kernels-env explorer explorer-test explorer-env big bench gpu gpu-session gpu-train gpu-rehearsal \
+.PHONY: help demo test test-code oldest oldest-env newest newest-env types types-env test-notebooks notebooks \
+    run-notebooks threads faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-env big bench \
+    bench-many gpu gpu-session gpu-train gpu-rehearsal \
     gpu-images wasm wasm-env wasm-notebooks \
     lite clean
 
@@ -117,6 +118,9 @@ big: .venv/.core  ## load and run B/16 to G/14 (7.4 GB) from files: peak memory 
 
 bench: .venv-bench/.done  ## speed and memory beside torch, ONNX Runtime, OpenVINO, JAX: fills docs/performance.md
 	$(BENCH)/python -m benchmarks.run
+
+bench-many: .venv/.test  ## images a second and memory of minivit embed: fills docs/many.md
+	$(BIN)/python -m benchmarks.many_images --fill
 
 gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the GPU's tests and table
 	$(PYTHON) -m pytest -q -m gpu tests/gpu

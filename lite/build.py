@@ -29,9 +29,11 @@ def with_install(notebook):
 
 def contents(folder):
     """Write the notebooks as they go into the site; their links to pictures and to each other keep working."""
-    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+    (folder / "solutions").mkdir()
+    for path in sorted((ROOT / "notebooks").rglob("[0-9][0-9]_*.ipynb")):
         notebook = with_install(json.loads(path.read_text(encoding="utf-8")))
-        (folder / path.name).write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        target = folder / path.relative_to(ROOT / "notebooks")
+        target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     shutil.copytree(ROOT / "notebooks" / "pictures", folder / "pictures", dirs_exist_ok=True)
 
 

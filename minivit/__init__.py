@@ -18,6 +18,7 @@ _HOME = {
     "backward": "prediction",
     "Prediction": "prediction",
     "Gradients": "prediction",
+    "embed": "many.embedding",
     "load": "checkpoints.loading",
     "save": "checkpoints.native",
     "state_dict": "checkpoints.timm",

@@ -29,6 +29,7 @@ from .errors import CheckpointError as CheckpointError
 from .errors import ImageError as ImageError
 from .explorer.serving import explore as explore
 from .images.preparation import Preprocessing as Preprocessing
+from .many.embedding import embed as embed
 from .model import VisionTransformer as VisionTransformer
 from .prediction import Gradients as Gradients
 from .prediction import Prediction as Prediction

@@ -16,10 +16,10 @@ def forward(x, params, num_heads, eps=1e-6, gelu="erf", with_cache=True, queries
     with_cache: False where no backward pass follows. queries: which tokens look, a slice: the t whose output is wanted.
     Returns y (B, t, D) and the cache.
     """
-    normed, norm1_cache = layer_norm.forward(x, params["norm1"], eps)                                  # (B, T, D)
+    normed, norm1_cache = layer_norm.forward(x, params["norm1"], eps, with_cache)                      # (B, T, D)
     residual, attn_cache = attention.forward(normed, params["attn"], num_heads, with_cache, queries)   # (B, t, D)
     residual += x[:, queries]                                                           # z' = MSA(LN(z)) + z
-    normed, norm2_cache = layer_norm.forward(residual, params["norm2"], eps)                           # (B, t, D)
+    normed, norm2_cache = layer_norm.forward(residual, params["norm2"], eps, with_cache)               # (B, t, D)
     y, mlp_cache = mlp.forward(normed, params["mlp"], gelu, with_cache)                                # (B, t, D)
     y += residual                                                                       # z = MLP(LN(z')) + z'
     return y, (norm1_cache, attn_cache, norm2_cache, mlp_cache, queries)

@@ -8,23 +8,27 @@ the head (ViT paper equations 2-4).
 
 import numpy as np
 
+from .engine.mean import mean
 from .engine.tiles import by_rows
 
 
-def forward(x, params, eps=1e-6):
-    """Normalise the last axis. x: (..., D). params: weight and bias (D,). Returns y (..., D) and the cache."""
-    xhat = np.empty_like(x, order="C")
-    inverse_std = np.empty_like(x[..., :1], order="C")                  # (..., 1)
-    y = np.empty_like(xhat)
+def forward(x, params, eps=1e-6, with_cache=True):
+    """Normalise the last axis. x: (..., D). params: weight and bias (D,).
+
+    with_cache: False where no backward pass follows. Returns y (..., D) and the cache.
+    """
+    y = np.empty_like(x, order="C")
+    xhat = np.empty_like(y) if with_cache else y                        # y is written last
+    inverse_std = np.empty_like(y[..., :1])                             # (..., 1)
     by_rows(normalise, x, xhat, inverse_std, y, whole=(params["weight"], params["bias"], eps))
-    return y, (xhat, inverse_std, params)
+    return y, (xhat, inverse_std, params) if with_cache else None
 
 
 def normalise(x, xhat, inverse_std, y, weight, bias, eps):
     """The equations above, written into xhat, inverse_std = 1 / √(var + eps) and y."""
-    np.subtract(x, x.mean(axis=-1, keepdims=True), out=xhat)
-    variance = (xhat * xhat).mean(axis=-1, keepdims=True)
-    inverse_std[...] = 1.0 / np.sqrt(variance + eps)
+    np.subtract(x, mean(x), out=xhat)
+    variance = mean(xhat * xhat)
+    np.divide(1.0, np.sqrt(variance + eps), out=inverse_std)
     xhat *= inverse_std
     np.multiply(xhat, weight, out=y)
     y += bias
@@ -47,8 +51,8 @@ def normalise_backward(dy, xhat, inverse_std, dx, weight):
     tokens = tuple(range(dy.ndim - 1))
     dweight, dbias = (dy * xhat).sum(axis=tokens), dy.sum(axis=tokens)
     dxhat = dy * weight
-    np.subtract(dxhat, dxhat.mean(axis=-1, keepdims=True), out=dx)
+    np.subtract(dxhat, mean(dxhat), out=dx)
     dxhat *= xhat
-    dx -= xhat * dxhat.mean(axis=-1, keepdims=True)
+    dx -= xhat * mean(dxhat)
     dx *= inverse_std
     return dweight, dbias

@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from . import loss, vit
 from .config import ViTConfig, parameter_count, variant_name
-from .engine import threads
+from .engine import sums, threads
 from .engine.devices import check_same_device, device_of, enough_memory, to_device
 from .errors import plain
 from .explain import screens
@@ -71,7 +71,7 @@ class VisionTransformer:
                 dx[chunk], grads = vit.backward(dlogits[chunk], chunk_cache)
                 return grads
 
-            return dx, threads.total(gradients, cache)[0]
+            return dx, sums.total(gradients, cache)[0]
 
     def loss_and_gradients(self, x: Array, labels: Array) -> tuple[Any, Params]:
         """Mean cross-entropy in nats of images x (B, H, W, 3), and its gradients, nested like params.
@@ -101,7 +101,7 @@ class VisionTransformer:
             return {"loss": share * value, "grads": grads}
 
         with enough_memory(_named(x)):
-            result, blocks = threads.total(gradients, threads.chunks(x))
+            result, blocks = sums.total(gradients, threads.chunks(x))
             return result["loss"], {**result["grads"], "blocks": vit.in_order(blocks)}, all_logits
 
     def to(self, device: str) -> "VisionTransformer":

@@ -10,11 +10,13 @@ ROOT = Path(__file__).parents[1]
 def test_every_chapter_installs_minivit_first_and_is_unchanged_otherwise(tmp_path):
     lite = runpy.run_path(str(ROOT / "lite" / "build.py"))
     lite["contents"](tmp_path)
-    chapters = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    assert chapters and [path.name for path in chapters] == sorted(path.name for path in tmp_path.glob("*.ipynb"))
+    chapters = sorted(path.relative_to(ROOT / "notebooks")
+                      for path in (ROOT / "notebooks").rglob("[0-9][0-9]_*.ipynb"))
+    assert chapters == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.ipynb"))
+    assert {path.parent.name for path in chapters} == {"", "solutions"}
     for path in chapters:
-        before, after = (json.loads((folder / path.name).read_text(encoding="utf-8"))["cells"]
-                         for folder in (path.parent, tmp_path))
+        before, after = (json.loads((folder / path).read_text(encoding="utf-8"))["cells"]
+                         for folder in (ROOT / "notebooks", tmp_path))
         assert after[0]["source"][0].startswith("%pip install -q minivit")
         assert [(cell["cell_type"], cell["source"]) for cell in after[1:]] == \
             [(cell["cell_type"], cell["source"]) for cell in before]

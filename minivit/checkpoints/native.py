@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from ..errors import CheckpointError
 from ..images.preparation import Preprocessing
 from ..model import VisionTransformer
-from . import safetensors_file
+from . import safetensors_writing
 from .timm import (  # noqa: F401 - a format's interface, which is timm's but for the settings
     BEFORE_HEAD,
     HEAD,
@@ -39,7 +39,7 @@ def save(model: VisionTransformer, path: str | os.PathLike[str], dtype: DTypeLik
         raise ValueError(f"minivit saves .safetensors files, found the name {path.name!r}")
     if dtype is not None:
         dtype = _float_name(dtype)
-    safetensors_file.write(path, state_dict(model), {KEY: json.dumps(describe(model))}, dtype)
+    safetensors_writing.write(path, state_dict(model), {KEY: json.dumps(describe(model))}, dtype)
 
 
 def _float_name(dtype):

@@ -1,8 +1,8 @@
 """A .safetensors file: eight bytes of length, a JSON header of names, dtypes, shapes and offsets, then the numbers.
 
-The format is Hugging Face's (https://github.com/huggingface/safetensors#format). It is read and written here, so that
-minivit runs where their library has no build, as in a browser's Python. Numbers go straight from the file into arrays
-of their own, and from arrays into the file one tensor at a time: no weight is in memory twice.
+The format is Hugging Face's (https://github.com/huggingface/safetensors#format). It is read here, and written in
+safetensors_writing.py, so that minivit runs where their library has no build, as in a browser's Python. Numbers go
+straight from the file into arrays of their own: no weight is in memory twice.
 """
 
 import json
@@ -14,14 +14,13 @@ import weakref
 import numpy as np
 
 from ..errors import CheckpointError
-from .atomic import replacing
+from .bfloat16 import from_bfloat16
 from .source import Source, damage_is_told
 
 # In the order in which the format's own library lays tensors out. NumPy has no bfloat16: its bits are read.
 DTYPES = {"U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4", "BF16": "<u2",
           "F16": "<f2", "U16": "<u2", "I16": "<i2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1"}
 FLOATS = ("F64", "F32", "F16", "BF16")
-CODES = {text[1:]: code for code, text in DTYPES.items() if code != "BF16"}             # "f4" -> "F32"
 METADATA = "__metadata__"
 LARGEST_HEADER = 4 << 20
 MOST_AXES, LONGEST_AXIS = 64, 1 << 62
@@ -140,67 +139,3 @@ def _with_each_name_once(pairs):
 
 def _are_counts(values):
     return isinstance(values, list) and all(type(n) is int and 0 <= n < LONGEST_AXIS for n in values)
-
-
-def write(path, tensors, metadata=None, dtype=None):
-    """Write {name: array} to a .safetensors file that appears whole. The rest is as `pieces` has it."""
-    content = pieces(tensors, metadata, dtype)
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        for piece in content:
-            file.write(piece)
-
-
-def pieces(tensors, metadata=None, dtype=None):
-    """Yields a file's bytes, header and tensors one after another, as the format's own library lays them out.
-
-    metadata: {text: text}. dtype: "float64", "float32", "float16" or "bfloat16" for all tensors, by default each has
-    its own. Raises ValueError for numbers that the file cannot hold.
-    """
-    dtypes = {name: _code(name, array, dtype) for name, array in tensors.items()}
-    order = sorted(tensors, key=lambda name: (list(DTYPES).index(dtypes[name]), name))
-    header, end = {} if metadata is None else {METADATA: metadata}, 0
-    for name in order:
-        start, end = end, end + tensors[name].size * np.dtype(DTYPES[dtypes[name]]).itemsize
-        header[name] = {"dtype": dtypes[name], "shape": tensors[name].shape, "data_offsets": [start, end]}
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)                                                      # the numbers are aligned
-    yield struct.pack("<Q", len(text)) + text
-    for name in order:
-        yield _as_dtype(name, tensors[name], dtypes[name])
-
-
-def _code(name, array, dtype):
-    """The file's name of the dtype. Raises ValueError where it has none."""
-    if dtype == "bfloat16":
-        return "BF16"
-    dtype = array.dtype if dtype is None else np.dtype(dtype)
-    code = CODES.get(f"{dtype.kind}{dtype.itemsize}")
-    if code is None or name == METADATA:
-        raise ValueError(f"a .safetensors file holds no tensor {name!r} of dtype {dtype}")
-    return code
-
-
-def _as_dtype(name, array, code):
-    """The numbers as the file has them, C-contiguous. Raises ValueError where one becomes infinite."""
-    with np.errstate(over="ignore"):
-        result = np.ascontiguousarray(to_bfloat16(array) if code == "BF16" else array, DTYPES[code])
-    if code in FLOATS and array.dtype.kind == "f" and FLOATS.index(code) > 0 and array.dtype != result.dtype:
-        told = from_bfloat16(result) if code == "BF16" else result
-        if not np.array_equal(np.isfinite(told), np.isfinite(array)):
-            raise ValueError(f"{name} holds {float(np.abs(array).max()):.4g}, which {code} cannot: save as float32")
-    return result
-
-
-def from_bfloat16(bits):
-    """float32 from the bits of bfloat16: it is the upper half of a float32."""
-    wide = bits.astype(np.uint32)
-    wide <<= 16
-    return wide.view(np.float32)
-
-
-def to_bfloat16(array):
-    """The bits of bfloat16, rounded to the nearest, a tie to the even one; NaN stays NaN."""
-    single = np.ascontiguousarray(array, np.float32)
-    bits = single.view(np.uint32)
-    rounded = (bits + (0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
-    return np.where(np.isnan(single), np.uint16(0x7FC0), rounded)

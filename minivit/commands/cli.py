@@ -14,7 +14,8 @@ from . import letters
 from .outputs import separate_json
 
 # Each is a module, minivit/commands/<name>.py; --help lists them in this order.
-COMMANDS = ("predict", "trace", "explain", "explore", "compare", "train", "evaluate", "variants", "bench", "info")
+COMMANDS = ("predict", "embed", "trace", "explain", "explore", "compare", "train", "evaluate", "variants", "bench",
+            "info")
 
 
 def main(arguments=None):

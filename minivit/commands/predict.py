@@ -1,6 +1,7 @@
 """`minivit predict`: what a model sees in images."""
 
 from .arguments import add_device, add_model, model_from, new_command, positive
+from .embed import add_running, written
 from .inputs import HELP, images_of, opened
 from .outputs import add_json, check_output, tell_json
 
@@ -13,6 +14,7 @@ EXAMPLE = """\
   minivit predict photo.jpg another.png --top 3
   minivit predict holiday/ --model runs/mine --json holiday.json
   minivit predict --sample
+  minivit predict scans.zip --format csv -o scans.csv
 """
 
 
@@ -22,6 +24,11 @@ def add_to(commands):
     parser.add_argument("images", nargs="*", metavar="IMAGE", help=HELP)
     parser.add_argument("--sample", action="store_true", help="predict the photo of a cat that comes with minivit")
     parser.add_argument("--top", type=positive, default=5, metavar="N", help="classes to print (%(default)s)")
+    parser.add_argument("--format", choices=("csv", "json", "parquet"),
+                        help="a table of any number of images, with what the folders in a folder hold, or a .zip's")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the table's file, which appears whole "
+                                                               "(standard output; a Parquet file needs a name)")
+    add_running(parser)
     add_model(parser)
     add_json(parser)
     add_device(parser)
@@ -32,6 +39,10 @@ def run(options):
     if not options.images and not options.sample:
         raise ValueError("no image given: minivit predict photo.jpg, "
                          "or minivit predict --sample for the photo that comes with minivit")
+    if options.format:
+        return _table(options)
+    if options.output:
+        raise ValueError("output is for a table: give --format csv, json or parquet too, or --json FILE.json")
     import sys
 
     from .. import prediction
@@ -61,3 +72,27 @@ def run(options):
         answers.append({"image": name, "top": [{"label": label, "probability": float(p)} for label, p in answer]})
     tell_json(options, {"model": model.name, "images": answers})
     return 2 if any("error" in answer for answer in answers) else 0
+
+
+def _table(options):
+    """The answers as a table: a file, or lines on standard output."""
+    from ..many.embedding import checked
+    from ..samples import CAT
+    source = [*options.images, *[CAT] * options.sample]
+    source = source[0] if len(source) == 1 else source
+    model = model_from(options)
+    wanted = checked(options.top, None, False)
+    if options.output:
+        if not options.output.lower().endswith("." + options.format):
+            raise ValueError(f"output is a file that ends in .{options.format}, found {options.output}")
+        return written(source, options.output, options, model, wanted)
+    if options.format == "parquet":
+        raise ValueError("a Parquet file needs a name: -o FILE.parquet")
+    from ..many.embedding import embed
+    from ..many.formats import printed
+    errors = 0
+    for row, text in printed(embed(source, model, top=options.top, representation=None,
+                                   batch_size=options.batch_size), options.format, wanted, model):
+        errors += bool(row and row.error)
+        print(text, end="")
+    return 2 if errors else 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from .devices import device_of
 from .gpu.kernels import fused
-from .threads import SMALLEST_SHARED, spread
+from .threads import SMALLEST_SHARED, slices, spread
 
 TILE_BYTES = 512 * 1024
 SCORES_PER_TILE = {"cpu": 1 << 20, "cuda": 1 << 28}                  # float32: 4 MB, to stay in cache; 1 GB
@@ -28,11 +28,12 @@ def by_rows(function, *arrays, whole=()):
     if first.nbytes <= TILE_BYTES and first.size < SMALLEST_SHARED:
         return [function(*arrays, *whole)]
     rows = [a.reshape(-1, a.shape[-1]) for a in arrays]                 # (rows, last axis), views
-    step = max(1, TILE_BYTES // max(a.shape[-1] * a.itemsize for a in rows))
+    most = max(1, TILE_BYTES // max(a.shape[-1] * a.itemsize for a in rows))            # rows of a tile
 
     def tiles(part):
-        starts = range(part.start, part.stop, step)
-        return [function(*[a[start:min(start + step, part.stop)] for a in rows], *whole) for start in starts]
+        here = [a[part] for a in rows]
+        count = len(here[0])
+        return [function(*[a[tile] for a in here], *whole) for tile in slices(count, -(-count // most))]
 
     return [result for results in spread(tiles, len(rows[0]), first) for result in results]
 

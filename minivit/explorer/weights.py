@@ -11,7 +11,7 @@ import json
 
 import numpy as np
 
-from ..checkpoints import safetensors_file
+from ..checkpoints import safetensors_file, safetensors_writing
 from ..checkpoints.native import KEY, describe
 from ..checkpoints.timm import state_dict
 
@@ -36,7 +36,7 @@ def encode(model, encoding=None):
             tensors[name], tensors[name + ".scale"] = rows_to_int8(array)
         else:
             tensors[name] = np.ascontiguousarray(array, "float32" if encoding == "float32" else "float16")
-    return b"".join(safetensors_file.pieces(tensors, {KEY: json.dumps(describe(model))}))
+    return b"".join(safetensors_writing.pieces(tensors, {KEY: json.dumps(describe(model))}))
 
 
 def rows_to_int8(weight):

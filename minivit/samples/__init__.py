@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 
 CAT: Path = Path(__file__).parent / "cat.jpg"
+CAT_UNCROPPED: Path = Path(__file__).parent / "cat_uncropped.jpg"
+CAT_CROP = 11, 4, 439, 296                              # left, top, right, bottom: where CAT lies in CAT_UNCROPPED
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 

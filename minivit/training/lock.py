@@ -17,7 +17,7 @@ BEYOND = 1 << 30        # Windows locks bytes against reading: one that lies far
 
 @contextmanager
 def held(folder):
-    """Inside the block, this process alone trains in `folder`. Raises RuntimeError that names the one that does."""
+    """Inside the block, this process alone writes into `folder`. Raises RuntimeError that names the one that does."""
     path = folder / FILE
     file = _locked(path)
     try:
@@ -53,7 +53,7 @@ def _locked(path):
                 raise OSError(f"cannot lock {path}: {error.strerror}; give a folder on another file system") from None
             holder = _holder(file)
             file.close()
-            raise RuntimeError(f"{path.parent} is in use: {holder} trains there; wait until it has ended, or give "
+            raise RuntimeError(f"{path.parent} is in use: {holder} is at work there; wait until it has ended, or give "
                                "another folder") from None
         if os.name == "nt" or _is_still_there(file, path):
             return file

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from ..checkpoints import safetensors_file
+from ..checkpoints import safetensors_file, safetensors_writing
 from ..engine.devices import device_of, to_device
 from ..engine.gpu.kernels import fused
 from ..errors import CheckpointError
@@ -69,7 +69,7 @@ class State:
         """Write the state, atomically. about: what the run is, checked when it is read again."""
         host = {name: to_device(a, "cpu") for name, a in self.arrays().items()}
         progress = {"step": self.step, "log": self.log, "sums": self.sums}
-        safetensors_file.write(folder / FILE, host, {"about": json.dumps(about), "progress": json.dumps(progress)})
+        safetensors_writing.write(folder / FILE, host, {"about": json.dumps(about), "progress": json.dumps(progress)})
 
     def restore(self, folder, about):
         """Read the state where there is one. Raises CheckpointError for a damaged file or one of another run."""

@@ -12,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 import minivit
 from minivit.checkpoints import safetensors_file
-from minivit.checkpoints.safetensors_file import TensorFile, write
+from minivit.checkpoints.safetensors_file import TensorFile
+from minivit.checkpoints.safetensors_writing import write
 
 rng = np.random.default_rng(0)
 DTYPES = ("uint64", "int64", "float64", "float32", "uint32", "int32", "float16", "uint16", "int16", "int8", "uint8",

@@ -24,5 +24,5 @@ def test_a_system_that_does_not_tell(monkeypatch, no_container, pages):
 def test_pages_times_their_size(monkeypatch, no_container):
     monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.get)
     assert memory.total() == 4_096_000
-    with pytest.raises(MemoryError, match="what it takes would take 1.0 GB, and there are 0.0 GB"):
+    with pytest.raises(MemoryError, match=r"what it takes would take 1\.0 GB, and there are 0\.0 GB"):
         memory.check_fits(10 ** 9, "what it takes")

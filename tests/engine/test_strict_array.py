@@ -228,9 +228,10 @@ PLANTED = {
     "a kernel that depends on a number of the array":
         (softmax, run_softmax, "a /= _1", "a /= _1 if a.max() < 99 else -_1"),
     "a kernel that writes to a part":
-        (layer_norm, run_layer_norm, "inverse_std[...] = _1", "inverse_std[..., :1] = _1"),
+        (layer_norm, run_layer_norm, "np.divide(_1, _2, out=inverse_std)",
+         "np.divide(_1, _2, out=inverse_std[..., :1])"),
     "a kernel that depends on a length":
-        (layer_norm, run_layer_norm, "(xhat * xhat).mean(axis=-1, keepdims=True)",
+        (layer_norm, run_layer_norm, "mean(xhat * xhat)",
          "(xhat * xhat).sum(axis=-1, keepdims=True) / len(weight)"),
 }
 

@@ -12,7 +12,7 @@ from peaked import peaked_model
 from platforms import needs_fork
 
 import minivit
-from minivit.engine import blas_threads, threads, tiles
+from minivit.engine import blas_threads, sums, threads, tiles
 from minivit.trees import flatten
 from tests.strict_array import fake_cupy, on_device
 
@@ -60,7 +60,7 @@ def test_total_adds_everything_once(available, count, monkeypatch):
             parts[layer] = {"w": item["a"] * 10 ** layer}
         return {"a": item["a"].copy(), "b": [item["b"][0].copy()], "loss": 0.5}
 
-    result, parts = threads.total(function, items)
+    result, parts = sums.total(function, items)
     expected = count * (count - 1) / 2
     np.testing.assert_array_equal(result["a"], np.full(3, expected))
     assert result["b"][0] == expected and result["loss"] == 0.5 * count
@@ -83,7 +83,7 @@ def test_a_total_does_not_depend_on_which_thread_is_first(monkeypatch):
         done[i].set()
         return values[i].copy()
 
-    result, parts = threads.total(function, [0, 1, 2])
+    result, parts = sums.total(function, [0, 1, 2])
     expected = (values[0] + values[1]) + values[2]
     assert np.array_equal(result, expected)
     for part in range(4):
@@ -149,7 +149,7 @@ def test_a_forked_child_has_threads_of_its_own():
     """multiprocessing forks by default on Linux before Python 3.14; a pool made before is dead in the child."""
     code = """if True:
         import multiprocessing, numpy as np
-        from minivit.engine import threads
+        from minivit.engine import sums, threads
         threads.thread_count = lambda: 2
         def run(_=None):
             return threads.each(lambda i: i, [1, 2, 3])

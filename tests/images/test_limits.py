@@ -193,9 +193,9 @@ def test_of_several_frames_the_first_is_read(tmp_path, ending):
 
 
 def test_16_bit_grey_in_several_bands(monkeypatch):
-    from minivit.images import decoding
+    from minivit.images import colours
     values = np.arange(40 * 50, dtype=np.uint16).reshape(40, 50) * 32
-    monkeypatch.setattr(decoding, "BAND", 3 * 50 + 7)
+    monkeypatch.setattr(colours, "BAND", 3 * 50 + 7)
     np.testing.assert_array_equal(np.asarray(rgb(Image.fromarray(values)))[..., 1], np.round(values / 257))
     bright = (np.arange(2000, dtype=np.float32) / 1999).reshape(40, 50)
     np.testing.assert_array_equal(np.asarray(rgb(Image.fromarray(bright)))[..., 1], np.round(bright * 255))

@@ -64,7 +64,7 @@ def test_a_folder_is_free_once_its_process_is_gone(tmp_path, other, end):
 def test_a_lock_file_that_says_nothing(tmp_path, other, content):
     """It holds nobody up by itself; where it is locked, the message is poorer."""
     (tmp_path / lock.FILE).write_bytes(content)
-    with pytest.raises(RuntimeError, match="is in use: another process trains there"), lock.held(tmp_path):
+    with pytest.raises(RuntimeError, match="is in use: another process is at work there"), lock.held(tmp_path):
         raise AssertionError("two in one folder")
     other.kill()
     other.wait()

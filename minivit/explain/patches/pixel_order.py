@@ -26,7 +26,7 @@ def pixel_order_figure(crop, patch_size):
         i, j = divmod(n, across)
         ax.add_patch(plt.Rectangle((j * P - 0.42, i * P - 0.42), P - 0.16, P - 0.16, fill=False, linewidth=3,
                                    edgecolor=COLOURS[n % len(COLOURS)]))
-        ax.text(j * P + P / 2 - 0.5, i * P + P / 2 - 0.5, str(n + 1), ha="center", va="center", fontsize=15,
+        ax.text(j * P + P / 2 - 0.5, i * P + P / 2 - 0.5, str(n), ha="center", va="center", fontsize=15,
                 color="white", fontweight="bold")
     ax.set(xlabel="column (pixels)", ylabel="row (pixels)", title=f"{across * across} patches of {P} × {P}")
     pixels = crop.reshape(side * side, 3)

@@ -46,7 +46,7 @@ def _draw_numbered(ax, patches, grid):
         ax.imshow(patch, extent=(j + 0.08, j + 0.92, i + 0.92, i + 0.08))
         if rows * columns <= MOST_IN_A_STRIP:
             shade = "white" if patch.mean() < 0.55 else "black"
-            ax.text(j + 0.5, i + 0.52, str(n + 1), ha="center", va="center", fontsize=8, color=shade)
+            ax.text(j + 0.5, i + 0.52, str(n), ha="center", va="center", fontsize=8, color=shade)
     ax.set(xlim=(0, columns), ylim=(rows, 0), title=f"3  {rows} × {columns} patches in raster order")
     bare(ax)
 

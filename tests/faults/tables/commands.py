@@ -13,7 +13,7 @@ FAULTS = [
     F("--model is not taken", "commands/arguments", "DEFAULT if _1 else _2", "DEFAULT"),
     F("--top is not taken", "commands/predict", "_1.top(options.top)", "_1.top(5)"),
     F("an unreadable image ends the rest", "commands/predict", "continue", "break"),
-    F("an unreadable image is no error", "commands/predict", "2 if _1 else 0", "0"),
+    F("an unreadable image is no error", "commands/predict", "2 if any(_1) else 0", "0"),
     F("--seed is not taken", "commands/trace", "seed = options.seed or 0", "seed = 0"),
     F("the mean stands for the deviation", "commands/trace", "float(array.std())", "float(array.mean())",
       within="_print_table"),

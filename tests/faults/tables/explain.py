@@ -63,4 +63,11 @@ FAULTS = [
     F("a convolution's windows do not add up", "explain/patches/convolution", "dx[window] += _1", "dx[window] = _1"),
     F("a convolution without its bias", "explain/patches/convolution", "params['bias']", "0.0 * params['bias']",
       within="forward"),
+    F("both residuals leave the layer's input", "explain/layers/network_drawing", """("z'", "sum2")""",
+      "('z', 'sum2')"),
+    F("the mean map is one head's", "explain/attention/mean_maps", "_1.mean(axis=0)", "_1[0]"),
+    F("every crop is the whole photo", "explain/answers/crop_figure", "photo.crop(box)", "photo"),
+    F("patches are counted from 1", "explain/patches/sequence", "ax.text(_1, _2, str(n), ...)",
+      "ax.text(_1, _2, str(n + 1), ...)"),
+    F("a notebook's picture has the pixels of its room", "explain/showing", "2 * self.dpi", "self.dpi"),
 ]

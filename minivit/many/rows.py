@@ -1,0 +1,97 @@
+"""A batch of images becomes rows: a row has a path, and what the model says of the image there, or an error.
+
+A batch is computed on one thread from start to end, so that its rows are the same bits wherever it is computed, and
+however many batches are computed beside it.
+"""
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .. import linear, softmax, vit
+from ..engine.blas_threads import one_thread_blas
+from ..engine.devices import to_device
+from ..errors import ImageError, plain
+from ..images.decoding import rgb_from_bytes
+from ..images.preparation import prepare
+from ..tracing import attention_maps
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is said of one image: everything but the path is None where there is an error, or where nobody asked.
+
+    top: [(label, probability), …], the likeliest first. representation: y (D,), what the head reads. distance: pixels,
+    and entropy: nats, of each layer's attention, (L,) each, the mean over heads and queries.
+    """
+
+    path: str
+    error: str | None = None
+    top: list[tuple[str, float]] | None = None
+    representation: np.ndarray | None = None
+    distance: np.ndarray | None = None
+    entropy: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What rows have. top: how many classes. representation: "float16", "float32" or None. attention: yes or no."""
+
+    top: int = 5
+    representation: str | None = "float32"
+    attention: bool = False
+
+
+def rows_of(batch, model, wanted, turn=None):
+    """The Row of each Place of a batch, in its order. turn: a lock to hold while the model computes."""
+    pictures, errors = [], {}
+    for i, place in enumerate(batch):
+        try:
+            pictures.append(prepare(rgb_from_bytes(place.read(), plain(place.name)), model.config.height_width,
+                                    model.preprocessing))
+        except ImageError as error:
+            errors[i] = str(error)
+    with turn or nullcontext():
+        made = iter(_of_pictures(np.concatenate(pictures), model, wanted) if pictures else ())
+    return [Row(place.name, error=errors[i]) if i in errors else Row(place.name, **next(made))
+            for i, place in enumerate(batch)]
+
+
+def _of_pictures(x, model, wanted):
+    """Dictionaries of a Row's fields, for prepared images x (B, H, W, 3)."""
+    x = to_device(x.astype(model.dtype, copy=False), model.device)
+    with one_thread_blas():
+        y = _representation(x, model)                                   # (B, D)
+        fields = [{} for _ in x]
+        if wanted.top and model.config.num_classes:
+            logits, _ = linear.forward(y, model.params["head"])         # (B, K)
+            p = to_device(softmax.forward(logits)[0], "cpu")
+            labels = model.labels or [f"class {k}" for k in range(p.shape[-1])]
+            best = np.argsort(-p, axis=-1, kind="stable")[:, :wanted.top]                   # (B, top)
+            for row, places, field in zip(p, best, fields):
+                field["top"] = [(labels[k], float(row[k])) for k in places]
+        if wanted.representation:
+            for field, one in zip(fields, to_device(y, "cpu").astype(wanted.representation)):
+                field["representation"] = one
+        if wanted.attention:
+            from ..explain.attention.distance import mean_attention_distance  # it imports matplotlib
+            maps = [to_device(a, "cpu") for a in attention_maps(model, x)]                  # (B, H, T, T) each
+            for b, field in enumerate(fields):
+                of_image = [a[b] for a in maps]
+                distance = mean_attention_distance(of_image, model.config.grid, model.config.patch_size)    # (L, H)
+                field["distance"] = distance.mean(axis=1)
+                field["entropy"] = np.array([entropy(a) for a in of_image])
+    return fields
+
+
+def _representation(x, model):
+    """y (B, D) of equation 4: the network without its last linear map."""
+    params = {name: value for name, value in model.params.items() if name != "head"}
+    return vit.forward(x, params, replace(model.config, num_classes=0), with_cache=False)[0]
+
+
+def entropy(attention):
+    """-Σⱼ aᵢⱼ ln aᵢⱼ in nats, averaged over the heads and the queries i. attention: (H, T, T)."""
+    a = attention.astype(np.float64)
+    return float(-(a * np.log(np.where(a > 0, a, 1))).sum(axis=-1).mean())

@@ -1,0 +1,104 @@
+"""`minivit.embed`: rows equal what the model says of each image by itself, whatever is beside it."""
+
+import itertools
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.explain.attention.distance import mean_attention_distance
+from minivit.explain.attention.spread import effective_tokens
+from minivit.tracing import attention_maps
+from tests.many.pictures import make
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("many") / "in"
+    make(folder, 37, bad=(3, 20))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model():
+    return minivit.load(dtype="float64")
+
+
+def test_rows_are_what_the_model_says_of_each_image(folder, model):
+    rows = list(minivit.embed(folder, model, top=3, attention=True))
+    assert [row.path for row in rows] == [str(folder / f"{i:05d}.png") for i in range(37)]
+    for i, row in enumerate(rows):
+        if i in (3, 20):
+            assert row.path in row.error and row.top is row.representation is row.distance is row.entropy is None
+            continue
+        p = minivit.forward(row.path, model)
+        assert [label for label, _ in row.top] == [label for label, _ in p.top(3)]
+        np.testing.assert_allclose([q for _, q in row.top], [q for _, q in p.top(3)], rtol=1e-10)
+        assert row.representation.dtype == np.float32
+        np.testing.assert_allclose(row.representation, p.trace["representation"][0], rtol=1e-5, atol=1e-6)
+        maps = [a[0] for a in attention_maps(model, p.x)]
+        distance = mean_attention_distance(maps, model.config.grid, model.config.patch_size)
+        np.testing.assert_allclose(row.distance, distance.mean(axis=1), rtol=1e-10)
+        expected = [-np.mean([sum(v * np.log(v) for v in query if v > 0) for query in a.reshape(-1, a.shape[-1])])
+                    for a in maps]
+        np.testing.assert_allclose(row.entropy, expected, rtol=1e-10)
+    assert effective_tokens([a[None] for a in maps]).shape[0] == len(row.entropy)
+
+
+def test_a_model_without_head_has_no_top_and_what_nobody_asked_for_is_none(folder):
+    from dataclasses import replace
+    packaged = minivit.load()
+    headless = minivit.VisionTransformer(replace(packaged.config, num_classes=0),
+                                         {k: v for k, v in packaged.params.items() if k != "head"})
+    row = next(minivit.embed(folder, headless, representation="float16"))
+    assert row.top is None and row.representation.dtype == np.float16 and row.distance is None
+    row = next(minivit.embed(folder, packaged, top=0, representation=None))
+    assert row.top is row.representation is None and row.error is None
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_bits_do_not_depend_on_the_number_of_threads(folder, monkeypatch, threads):
+    from minivit.many import here
+    expected = list(minivit.embed(folder))
+    monkeypatch.setattr(here, "thread_count", lambda: threads)
+    for ours, theirs in zip(minivit.embed(folder), expected, strict=True):
+        assert ours.path == theirs.path and ours.error == theirs.error and ours.top == theirs.top
+        assert np.array_equal(ours.representation, theirs.representation)
+
+
+def test_it_is_streamed(folder, monkeypatch):
+    """Of an endless source only a few batches are read ahead, and memory does not grow with the rows."""
+    read = itertools.count()
+
+    def endless():
+        for path in itertools.cycle([folder / "00000.png", folder / "00003.png"]):
+            next(read)
+            yield path
+
+    rows = minivit.embed(endless(), batch_size=4)
+    list(itertools.islice(rows, 40))
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    list(itertools.islice(rows, 400))
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    rows.close()
+    assert next(read) <= 440 + 4 * 2 * 64 and grown < 1_000_000
+    assert not [t for t in threading.enumerate() if t.name.startswith("minivit-many")]
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"top": -1}, "top is a number of classes from 0 on, found -1"),
+    ({"representation": "float64"}, 'representation is "float32", "float16" or None, found \'float64\''),
+    ({"batch_size": 0}, "batch_size is a number from 1 to 1,024, found 0"),
+], ids=["top", "representation", "batch_size"])
+def test_wrong_arguments_are_told(folder, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        list(minivit.embed(folder, **arguments))
+
+
+def test_an_empty_source_is_told(tmp_path):
+    with pytest.raises(minivit.ImageError, match="holds no image"):
+        list(minivit.embed(tmp_path))
