@@ -34,7 +34,8 @@ def contents(folder):
         notebook = with_install(json.loads(path.read_text(encoding="utf-8")))
         target = folder / path.relative_to(ROOT / "notebooks")
         target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    shutil.copytree(ROOT / "notebooks" / "pictures", folder / "pictures", dirs_exist_ok=True)
+    for name in ("pictures", "recorded"):
+        shutil.copytree(ROOT / "notebooks" / name, folder / name, dirs_exist_ok=True)
 
 
 def build(output):

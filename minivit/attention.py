@@ -1,9 +1,11 @@
-"""Multi-head self-attention: every token looks at every other token (ViT paper appendix A, equations 5-8).
+"""Multi-head self-attention: every token looks at all tokens (ViT paper appendix A, equations 5-8).
 
-    [q, k, v] = z U_qkv            one linear map, D -> 3D, split into H heads of d = D/H channels
-    A = softmax(q kᵀ / √d)         (T, T) for each head: row i says where token i looks
-    SA(z) = A v                    each token collects a weighted mean of all values
-    MSA(z) = [SA₁ … SA_H] U_msa    the heads side by side, mixed by an output projection
+    [q, k, v] = z U_qkv            (5) one linear map for all heads, D -> 3D, split into H heads of d = D/H features
+    A = softmax(q kᵀ / √d)         (6) (t, T) for each head: row i says how much token i takes from each token
+    SA(z) = A v                    (7) each token collects a weighted mean of all values
+    MSA(z) = [SA₁ … SA_H] U_msa    (8) the heads side by side, mixed by an output projection
+
+U_qkv is `qkv` among the parameters and U_msa is `proj`; both have biases, which the paper leaves out.
 """
 
 import math
@@ -17,10 +19,10 @@ ALL = slice(None)
 
 
 def forward(x, params, num_heads, with_cache=True, queries=ALL):
-    """Multi-head self-attention. x: (B, T, D). params: qkv (D, 3D) and proj (D, D), weight and bias each.
+    """Multi-head self-attention. x: (B, T, D). params: qkv, weight (D, 3D) and bias (3D,); proj, (D, D) and (D,).
 
-    with_cache: False where no backward pass follows. queries: which tokens look, a slice; the t of them are the tokens
-    whose output is wanted. All T are looked at. Returns y (B, t, D) and the cache.
+    with_cache: False where no backward pass follows. queries: a slice of the tokens; its t tokens are those whose
+    output is wanted. They look at all T. Returns y (B, t, D) and the cache.
     """
     qkv, qkv_cache = linear.forward(x, params["qkv"])                   # (B, T, 3D)          equation 5
     query, key, value = split_heads(qkv, num_heads)                     # (B, H, T, d) each
@@ -32,20 +34,21 @@ def forward(x, params, num_heads, with_cache=True, queries=ALL):
 
 
 def attend(q, k, v, heads):
-    """heads = softmax(q kᵀ / √d) v, written into heads. q, heads: (B, H, t, d). k, v: (B, H, T, d)."""
+    """SA of every head, softmax(q kᵀ / √d) v, written into heads. q, heads: (B, H, t, d). k, v: (B, H, T, d)."""
     np.matmul(weights(q, k), v, out=heads)
 
 
 def weights(query, key):
-    """A = softmax(q kᵀ / √d). query: (B, H, t, d). key: (B, H, T, d). Returns (B, H, t, T)."""
+    """A = softmax(S), the attention weights. query: (B, H, t, d). key: (B, H, T, d). Returns (B, H, t, T)."""
     s = scores(query, key)
     return softmax.forward(s, out=s)[0]
 
 
 def scores(query, key):
-    """q kᵀ / √d, before the softmax. query: (B, H, t, d). key: (B, H, T, d). Returns (B, H, t, T).
+    """S = q kᵀ / √d, before the softmax. query: (B, H, t, d). key: (B, H, T, d). Returns (B, H, t, T).
 
-    Without the scale, scores of width-d vectors have variance d, and softmax would saturate.
+    The product of two vectors of d independent numbers with mean 0 and variance 1 has variance d: unscaled, softmax
+    would saturate.
     """
     s = query @ key.swapaxes(-1, -2)
     s *= 1 / math.sqrt(query.shape[-1])
@@ -57,15 +60,15 @@ def backward(dy, cache):
     query, key, value, queries, qkv_cache, proj_cache = cache
     B, num_heads, T, d = key.shape
     dmerged, dproj = linear.backward(dy, proj_cache)                    # (B, t, D)
-    dqkv = np.zeros_like(dmerged, shape=(B, T, 3 * num_heads * d))      # (B, T, 3D): 0 for a query that nobody asked
-    dquery, dkey, dvalue = split_heads(dqkv, num_heads)                 # (B, H, T, d): written here, it stands in dqkv
+    dqkv = np.zeros_like(dmerged, shape=(B, T, 3 * num_heads * d))      # (B, T, 3D): dq is 0 outside `queries`
+    dquery, dkey, dvalue = split_heads(dqkv, num_heads)                 # (B, H, T, d) each: views into dqkv
     by_heads(attend_backward, query, key, value, merge_view(dmerged, num_heads), dquery[:, :, queries], dkey, dvalue)
     dx, dqkv_params = linear.backward(dqkv, qkv_cache)                  # (B, T, D)
     return dx, {"qkv": dqkv_params, "proj": dproj}
 
 
 def attend_backward(q, k, v, dheads, dq, dk, dv):
-    """Gradients of `attend`, written into dq, dk, dv. Each line says which line of forward it belongs to.
+    """Gradients of `attend`, written into dq, dk, dv. Each line says which of its equations it belongs to.
 
     A is computed anew from q and k: to keep it for every layer would take memory that grows with T².
     """
@@ -73,15 +76,16 @@ def attend_backward(q, k, v, dheads, dq, dk, dv):
     np.matmul(a.swapaxes(-1, -2), dheads, out=dv)                       # heads = A v:        dv = Aᵀ dheads
     da = dheads @ v.swapaxes(-1, -2)                                    #                     dA = dheads vᵀ
     ds = softmax.backward(da, a)                                        # A = softmax(S)
-    ds *= 1 / math.sqrt(q.shape[-1])                                    # S = q kᵀ / √d
-    np.matmul(ds, k, out=dq)                                            #                     dq = dS k / √d
-    np.matmul(ds.swapaxes(-1, -2), q, out=dk)                           #                     dk = dSᵀ q / √d
+    ds *= 1 / math.sqrt(q.shape[-1])                                    # S = q kᵀ / √d;      from here on dS / √d
+    np.matmul(ds, k, out=dq)                                            #                     dq = (dS / √d) k
+    np.matmul(ds.swapaxes(-1, -2), q, out=dk)                           #                     dk = (dS / √d)ᵀ q
 
 
 def split_heads(qkv, num_heads):
-    """(B, T, 3D) -> query, key, value of (B, H, T, d), as views. The transpose is what makes them heads:
+    """(B, T, 3D) -> query, key, value of (B, H, T, d), as views of qkv.
 
-    without it, the product q kᵀ would compare the heads of one token instead of the tokens of one head.
+    The transpose is what makes them heads: without it, the product q kᵀ would compare the heads of one token instead of
+    the tokens of one head.
     """
     B, T, three_D = qkv.shape
     parts = qkv.reshape(B, T, 3, num_heads, three_D // (3 * num_heads))
@@ -89,6 +93,6 @@ def split_heads(qkv, num_heads):
 
 
 def merge_view(merged, num_heads):
-    """(B, T, D) seen as (B, H, T, d): what is written here stands in `merged` with the heads side by side."""
+    """(B, T, D) seen as (B, H, T, d): writing into this view fills `merged`, the heads side by side."""
     B, T, D = merged.shape
     return merged.reshape(B, T, num_heads, D // num_heads).transpose(0, 2, 1, 3)

@@ -6,7 +6,8 @@
     tanh form   gelu(x) ≈ x (1 + t) / 2,  t = tanh(u),  u = √(2/π) (x + 0.044715 x³)
                 gelu'(x) = (1 + t + x (1 - t²) u') / 2,  u' = √(2/π) (1 + 3 · 0.044715 x²)
 
-Google's code uses the tanh form; timm, Hugging Face and torchvision the erf form. They differ by up to 5e-4.
+A prime marks the derivative by x. The tanh form was fitted to the other by its authors, and differs from it by up to
+5e-4. Google's code uses it; timm, Hugging Face and torchvision use the erf form.
 """
 
 import math
@@ -17,7 +18,7 @@ from .engine.erf import erf
 from .engine.tiles import by_rows
 
 SQRT_HALF = math.sqrt(0.5)
-NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)
+NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)                                # φ(0)
 TANH_SCALE = math.sqrt(2 / math.pi)
 TANH_CUBIC = 0.044715
 
@@ -26,7 +27,7 @@ def forward(x, form="erf", with_cache=True, out=None):
     """gelu(x), elementwise. x: any shape. form: "erf" or "tanh". with_cache: False where no backward pass follows.
 
     out: an array for y, C-contiguous; it may be `x` itself where the caller has no further use for it.
-    Returns y, of the shape of x, and the cache: the slope gelu'(x), made while Φ(x) is at hand.
+    Returns y, of the shape of x, and the cache: the slope gelu'(x), made while Φ(x) or t is at hand.
     """
     y = np.empty_like(x, order="C") if out is None else out
     function = erf_form if form == "erf" else tanh_form
@@ -39,7 +40,7 @@ def forward(x, form="erf", with_cache=True, out=None):
 
 
 def backward(dy, cache, out=None):
-    """dx = dy gelu'(x). dy: the shape of x. out: an array for dx; it may be `dy` itself, as above. Returns dx."""
+    """dx = dy gelu'(x). dy: the shape of x. out: an array for dx, which may be `dy` itself. Returns dx."""
     slope = cache
     return np.multiply(dy, slope, out=out)
 
@@ -56,8 +57,8 @@ def erf_form(x, y, slope=None):
 def tanh_form(x, y, slope=None):
     """The same for the tanh form."""
     square = x * x
-    t = np.tanh(TANH_SCALE * (x * (1.0 + TANH_CUBIC * square)))
+    t = np.tanh(TANH_SCALE * (x * (1.0 + TANH_CUBIC * square)))         # tanh(u)
     if slope is not None:
-        du = TANH_SCALE * (1.0 + 3 * TANH_CUBIC * square)               # u'
-        np.multiply(0.5, 1.0 + t + x * (1.0 - t * t) * du, out=slope)
+        slope_of_u = TANH_SCALE * (1.0 + 3 * TANH_CUBIC * square)               # u'
+        np.multiply(0.5, 1.0 + t + x * (1.0 - t * t) * slope_of_u, out=slope)
     np.multiply(x, 0.5 * (1.0 + t), out=y)

@@ -17,17 +17,17 @@ def forward(scores, out=None):
     """
     weights = np.empty_like(scores, order="C") if out is None else out
     by_rows(softmax, scores, weights)
-    return weights, weights
+    return weights, weights                                             # what backward needs is the weights alone
 
 
 def softmax(s, a):
-    """a = exp(s - max s) / Σ exp(s - max s), written into a. Both (..., n)."""
+    """a = exp(s - max s) / Σ exp(s - max s), written into a. s, a: (..., n), some rows of scores and of weights."""
     np.exp(s - s.max(axis=-1, keepdims=True), out=a)
     a /= a.sum(axis=-1, keepdims=True)
 
 
 def backward(dweights, cache):
-    """Gradient with respect to the scores. dweights: (..., n). Returns dscores (..., n)."""
+    """Gradient of `forward`. dweights: (..., n). Returns dscores (..., n)."""
     weights = cache
     dscores = np.empty_like(weights)
     by_rows(softmax_backward, weights, dweights, dscores)
@@ -37,7 +37,8 @@ def backward(dweights, cache):
 def softmax_backward(a, da, ds):
     """dsᵢ = aᵢ (daᵢ - Σⱼ aⱼ daⱼ), written into ds. All (..., n).
 
-    It is (diag(a) - a aᵀ) da, the full Jacobian of softmax: every weight depends on every score of its row.
+    It is J da with J = diag(a) - a aᵀ, the Jacobian of softmax, which is symmetric: every weight of a row depends on
+    every score of it.
     """
     np.subtract(da, (a * da).sum(axis=-1, keepdims=True), out=ds)
     ds *= a

@@ -5,18 +5,27 @@
     z  = z' + MLP(LN(z'))                            equation 3   }
     y  = LN(z_L⁰)                                    equation 4
 
+with MSA multi-head self-attention, LN LayerNorm, E the patch embedding and E_pos the position embeddings. What follows
+equation 4, one linear map from y to the classes, is the classification head.
+
 The letters, here and in every section:
-    B images    H × W pixels    C channels    P patch side    N patches    T tokens (N + 1 with [CLS])
-    t queries: the tokens that look at all T; t = T, but in the last layer t counts those that the head reads
-    D width     H heads         d = D/H       M MLP width     L layers     K classes
+    B images    H × W pixels    C = 3 colours    P patch side    N = HW/P² patches
+    T tokens: N + 1 with [CLS]; fewer in training, where patches are dropped
+    t queries: the tokens whose attention is computed; t = T, but in the last layer t counts those that the head reads
+    D width: the features of a token    H heads, in (B, H, T, d)    d = D/H    M MLP width    L layers    K classes
 
-Every section has a pair. forward(x, params, …) returns y and a cache, what its backward pass needs of the way there.
-backward(dy, cache) returns dx and grads, with the keys of params. A gradient of the loss has the name of what it
-belongs to, with a d in front: dy = dL/dy has the shape of y. `backward` is `forward` read from the bottom up.
+Every section is a pair of functions. forward(x, params, …) returns y and a cache, what its backward pass needs from the
+forward pass. backward(dy, cache) returns dx and grads, with the keys of params; a section without parameters takes
+none, and returns dx alone. A gradient of the loss has the name of what it belongs to, with a d in front: dy is
+d loss / d y and has the shape of y; dmlp is the dictionary of the gradients of the MLP's parameters. `backward` is
+`forward` read from the bottom up.
 
-Where a section says by_rows(f, x, y), the engine calls f(x, y) on some rows of the arrays at a time, and at by_heads on
-some heads at a time, as fits the processor (engine/tiles.py). What is computed is f, which writes its result into the
-last arrays it is given: they are made beforehand, by np.empty_like, or by `out=` where the caller has one to spare.
+Where a section says by_rows(f, x, y), the engine calls f(x, y) on some rows of the arrays at a time, so few that they
+stay in the processor's cache, and on several cores (engine/tiles.py). A row is everything at one place of all axes but
+the last. by_heads(f, q, k, …, out=y) does so with some heads at a time. What is computed is f, which writes its result
+into the last arrays it is given: they are made beforehand, or the caller has one to spare and gives it as `out=`. What
+stands in whole=(…) goes to f uncut, after the arrays. Both need arrays in NumPy's own order of axes, order="C", so that
+a part of one is a view, and writing into the part writes into the whole. by_rows returns a list of what f returned.
 """
 
 from . import cls_token, head, layer, patch_embedding, position_embedding
@@ -25,10 +34,13 @@ from .training import patch_dropout
 
 
 def forward(x, params, config, with_cache=True, dropped=None):
-    """Images to logits. x: (B, H, W, 3), normalised. params: nested under timm's names. config: ViTConfig.
+    """Images to logits. x: (B, H, W, 3), pixels less their mean, over their deviation. config: ViTConfig.
 
-    with_cache: False where no backward pass follows; the cache is then None and intermediates are freed on the way.
-    dropped: what training leaves out of these images, training.dropped.Dropped; None for nothing.
+    params: nested dictionaries and lists, under the names that timm gives its ViTs. with_cache: False where no backward
+    pass follows; the cache is then None and the layers' intermediates are freed on the way. dropped: what training
+    leaves out, training.dropped.Dropped: `kept` says which patches stay, `layers` has for each layer the module
+    `layer`, or a variant of it that some images skip. None for nothing.
+
     Returns logits (B, K), or the representation (B, D) of a model without classes, and the cache.
     """
     tokens, patch_cache = patch_embedding.forward(x, params["patch_embed"], config.patch_size)         # (B, N, D)
@@ -53,12 +65,14 @@ def forward(x, params, config, with_cache=True, dropped=None):
 def backward(dlogits, cache, layer_grads=None):
     """Gradients of `forward`, its sections in reverse. dlogits: (B, K).
 
-    layer_grads: where memory is short, a mapping that receives layer i's gradients as layer_grads[i], instead of the
-    result; that layer's part of the cache is then freed. Returns dx, the gradient of every pixel (B, H, W, 3), and
+    layer_grads: where memory is short, a mapping that receives layer i's gradients as layer_grads[i]; grads["blocks"]
+    stays empty, and the cache is used up layer by layer. Returns dx, the gradient of every pixel (B, H, W, 3), and
     grads, nested like params.
     """
     patch_cache, cls_cache, pos_cache, dropout_cache, layers, layer_caches, head_cache = cache
-    blocks, layer_caches = ({}, list(layer_caches)) if layer_grads is None else (layer_grads, layer_caches)
+    blocks = layer_grads
+    if layer_grads is None:
+        blocks, layer_caches = {}, list(layer_caches)                   # a copy of the list: the cache stays whole
     dtokens, dhead = head.backward(dlogits, head_cache)                                                # (B, t, D)
     for i in reversed(range(len(layers))):
         dtokens, blocks[i] = layers[i].backward(dtokens, layer_caches.pop())                           # (B, T, D)
@@ -73,14 +87,15 @@ def backward(dlogits, cache, layer_grads=None):
 def queries_of_layers(config):
     """The queries of each of the L layers, a slice each: all tokens, and in the last layer those that the head reads.
 
-    What the last layer would make of the others nobody looks at, so their rows of A, their output projection and their
-    MLP are never computed. All keys and values are looked at in every layer. `tracing` computes all, to show them.
+    Nothing reads what the last layer would make of the other tokens, so their attention weights, their output
+    projection and their MLP are never computed. Their keys and values are, in every layer. The module `tracing`, which
+    shows every step, computes all.
     """
     return [ALL] * (config.num_layers - 1) + [head.tokens_read(config.pool)]
 
 
 def in_order(blocks):
-    """{i: gradients of layer i} as the list that params have."""
+    """{i: gradients of layer i} as a list, like params["blocks"]."""
     return [blocks[i] for i in sorted(blocks)]
 
 

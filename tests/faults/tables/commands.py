@@ -5,6 +5,7 @@ from ..fault import Fault as F
 FAULTS = [
     F("a mistake ends with 0", "commands/cli", "return 2", "return 0"),
     F("Ctrl-C ends with 0", "commands/cli", "return 130", "return 0"),
+    F("errors go to stdout", "commands/cli", "print(_1, file=sys.stderr)", "print(_1)", within="_run"),
     F("an error keeps its lines", "commands/cli", "' '.join(str(error).split())", "str(error)"),
     F("the command's status is lost", "commands/cli", "_1.run(_1) or 0", "_1.run(_1) and 0"),
     F("a size is width x height", "commands/arguments", "sides[0] if _1 else sides",
