@@ -23,8 +23,9 @@ NEWEST_PYTHON ?= $(call python_of,3.15 3.14 3.13 3.12)
 python_of = $(shell for v in $(1); do for p in python$$v "$$(pyenv prefix $$v 2>/dev/null)/bin/python"; do \
     "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
 
-.PHONY: help demo test test-code oldest newest types test-notebooks notebooks run-notebooks threads faults lint parity \
-    parity-env kernels kernels-env explorer explorer-test explorer-env big bench bench-many gpu gpu-session gpu-train gpu-rehearsal \
+.PHONY: help demo test test-code oldest oldest-env newest newest-env types types-env test-notebooks notebooks \
+    run-notebooks threads faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-env big bench \
+    bench-many gpu gpu-session gpu-train gpu-rehearsal \
     gpu-images wasm wasm-env wasm-notebooks \
     lite site site-env site-test clean
 
@@ -45,11 +46,17 @@ test-code: .venv/.test  ## the tests alone
 oldest: .venv-oldest/.done  ## the tests alone, on the oldest Python and packages that minivit is for
 	.venv-oldest/bin/python -m pytest -q -n 2 --dist loadscope tests
 
+oldest-env: .venv-oldest/.done
+
 newest: .venv-newest/.done  ## the tests alone, on the newest Python that is here and its newest packages
 	.venv-newest/bin/python -m pytest -q -n 2 --dist loadscope tests
 
+newest-env: .venv-newest/.done
+
 types: .venv-types/.done  ## mypy and pyright on the README's examples
 	.venv-types/bin/python -m pytest -q -m types tests/test_types.py
+
+types-env: .venv-types/.done
 
 test-notebooks: .venv/.test  ## every notebook run again, its outputs compared with the stored ones
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m minivit.engine.blas_kernel \

@@ -421,7 +421,9 @@ def test_workers_of_another_number_end():
 for count in range(2, 30):
     threads.thread_count = lambda: count
     assert threads.each(abs, [1, -2, 3]) == [1, 2, 3]
-time.sleep(0.5)
+end = time.monotonic() + 60
+while threading.active_count() > 1 + 26 + 27 + 28 + 29 and time.monotonic() < end:
+    time.sleep(0.05)
 assert threading.active_count() <= 1 + 26 + 27 + 28 + 29, threading.active_count()
 """)
 
