@@ -711,6 +711,18 @@ def test_a_state_with_numbers_that_are_not_finite(tmp_path):
         assert f"{name} holds values that are NaN" in refused(minivit.CheckpointError, tmp_path)
 
 
+def test_a_state_with_an_array_of_a_shape_that_would_spread(tmp_path):
+    """One number would fill a whole bias without an error."""
+    run(tmp_path, stop_after=5)
+    path = tmp_path / "state.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    arrays = load_file(path)
+    wanted = arrays["weights/head.bias"].shape
+    save_file({**arrays, "weights/head.bias": arrays["weights/head.bias"][:1]}, path, metadata)
+    assert f"weights/head.bias has shape (1,), expected {wanted}" in refused(minivit.CheckpointError, tmp_path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files")
 @pytest.mark.parametrize("name", ["state.safetensors", "images.sha256", "log.csv"])
 def test_a_pipe_among_the_files(tmp_path, name):
