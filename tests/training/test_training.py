@@ -693,6 +693,20 @@ def test_a_state_whose_progress_is_changed(tmp_path, part, value):
     assert "state.safetensors is damaged: " in refused(minivit.CheckpointError, tmp_path)
 
 
+def test_a_state_of_more_epochs_than_the_run_has(tmp_path):
+    """A row is added to the log for each epoch that there cannot have been, and the steps that go with it."""
+    run(tmp_path, stop_after=5)
+
+    def change(metadata):
+        progress = metadata["progress"]
+        first = progress["log"][0]
+        progress["log"] = [{**first, "epoch": i + 1} for i in range(SHORT.epochs)]
+        progress["step"] = 4 * SHORT.epochs + 1
+
+    tampered(tmp_path, change)
+    assert f"step is a whole number from 0 to {4 * SHORT.epochs}" in refused(minivit.CheckpointError, tmp_path)
+
+
 @pytest.mark.parametrize("about", ["[]", "3", "null", "{}", '{"recipe": []}', '{"recipe": 7}', "[" * 100_000, "{"])
 def test_a_state_that_tells_of_no_run(tmp_path, about):
     run(tmp_path, stop_after=5)
