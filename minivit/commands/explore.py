@@ -1,6 +1,6 @@
 """`minivit explore`: the explorer, a page in the browser in which the model runs live."""
 
-from .arguments import add_model, new_command, whole
+from .arguments import add_model, loading_options, new_command, whole
 
 DESCRIPTION = """\
 Open a page that runs the model in your browser: your own photo, every step with its numbers, patches to paint out,
@@ -30,7 +30,7 @@ def run(options):
     from ..explorer import page_files, serving
     if options.port > 65535:
         raise ValueError(f"a port is a number from 0 to 65535, found {options.port}")
-    model = load(options.model or DEFAULT)
+    model = load(options.model or DEFAULT, **loading_options(options))
     if options.output:
         page_files.write_page(options.output, model)
         print(options.output)
