@@ -41,7 +41,7 @@ def message(hub, error, name, revision, token):
         return (f"{name} is not whole in the cache {hub.constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE is set: load it "
                 "once with HF_HUB_OFFLINE=0")
     if unanswered:
-        reason = f"answers with status {status}" if status else f"cannot be reached ({_reason(cause, token)})"
+        reason = f"answers with status {status}" if status else f"gives no usable answer ({_reason(cause, token)})"
         return (f"{where} {reason}, and {name} is not whole in the cache {hub.constants.HF_HUB_CACHE}: try again with "
                 "a connection")
     return f"the download of {name} failed: {_reason(cause, token)}: load it again, what is whole is kept"
