@@ -25,7 +25,8 @@ class HubServer:
     """
 
     def __init__(self):
-        self.models, self.files, self.store, self.gated, self.asked = {}, {}, {}, {}, []
+        self.models, self.files, self.store, self.gated = {}, {}, {}, {}
+        self.asked = []
         self.cut, self.short, self.status = [], 0, None
         self.ports = [0, 0]
         self.start()
@@ -83,6 +84,8 @@ class Handler(BaseHTTPRequestHandler):
         if match := STORE.fullmatch(self.path):
             return self.send_stored(hub.store[match[1]])
         match = RESOLVE.fullmatch(self.path) or API.fullmatch(self.path)
+        if match is None:                                   # what huggingface_hub asks beside
+            return self.refuse(404)
         name, revision = match[1], match[2] or "main"
         if name not in hub.models:
             return self.refuse(401, "RepoNotFound")         # as the hub answers who sends no token

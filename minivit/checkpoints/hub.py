@@ -3,7 +3,6 @@
 huggingface_hub fetches them, resumes what broke off, and keeps its cache where transformers and timm find it too.
 """
 
-import logging
 import os
 import re
 from contextlib import contextmanager
@@ -114,10 +113,10 @@ def _check(revision, token):
 @contextmanager
 def _quiet():
     """huggingface_hub's own warnings are held back: each retry is one, and what fails for good is raised."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    from huggingface_hub.utils import logging
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
-        logger.setLevel(level)
+        logging.set_verbosity(level)
