@@ -17,7 +17,7 @@ STORE = re.compile(r"/store/([0-9a-f]{64})")
 
 
 class HubServer:
-    """models: {OWNER/NAME: {revision: commit}}. Set `token` to want one, `cut` and `short` to spoil downloads.
+    """models: {OWNER/NAME: {revision: commit}}. gated: {OWNER/NAME: the token that it wants}.
 
     cut: of the next answers from the store, how many bytes come before the connection breaks, one number an answer.
     short: how many bytes every file in the store lacks. status: what every request is answered with. asked: the

@@ -1,6 +1,7 @@
 """Models by name, from a server on loopback that speaks the hub's protocol: whole loads, and whatever goes wrong."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from safetensors.numpy import save_file
 import minivit
 from minivit.checkpoints import folder as folders
 from minivit.checkpoints import hub as by_name
+from minivit.checkpoints import hub_messages
 from minivit.commands import cli
 from minivit.trees import flatten
 
@@ -200,7 +202,7 @@ def test_a_download_that_breaks_off_goes_on(hub, tmp_path):
 
 
 @pytest.mark.parametrize("spoil", [{"cut": [1000] + [0] * 50}, {"short": 100}], ids=["cut", "short"])
-def test_a_truncated_download(hub, tmp_path, spoil):
+def test_a_truncated_download(hub, tmp_path, spoil, caplog):
     folder = timm_folder(tmp_path / "files")
     name = f"someone/truncated-{next(iter(spoil))}"
     hub.push(name, folder)
@@ -208,6 +210,7 @@ def test_a_truncated_download(hub, tmp_path, spoil):
     said = line(name)
     assert said.startswith(f"the download of {name} failed: ")
     assert said.endswith(": load it again, what is whole is kept")
+    assert not caplog.records and logging.getLogger("huggingface_hub").level == logging.WARNING     # its own default
     mine = cache() / ("models--" + name.replace("/", "--"))
     assert not list(mine.glob("snapshots/*/model.safetensors"))
     hub.cut, hub.short = [], 0
@@ -235,6 +238,12 @@ def test_a_token_that_is_refused(hub, status):
     hub.status = status
     said = line("someone/refused", token=TOKEN)
     assert f"(status {status})" in said and "token=…" in said
+
+
+def test_no_message_shows_the_token(hub):
+    import huggingface_hub
+    said = hub_messages.message(huggingface_hub, OSError(f"no header may be\n{TOKEN}"), "a/b", None, TOKEN)
+    assert said == "the download of a/b failed: no header may be …: load it again, what is whole is kept"
 
 
 def test_a_token_that_is_none():
