@@ -5,6 +5,7 @@ from ..fault import Fault as F
 FAULTS = [
     F("a mistake ends with 0", "commands/cli", "return 2", "return 0"),
     F("Ctrl-C ends with 0", "commands/cli", "return 130", "return 0"),
+    F("errors go to stdout", "commands/cli", "print(_1, file=sys.stderr)", "print(_1)", within="_run"),
     F("an error keeps its lines", "commands/cli", "' '.join(str(error).split())", "str(error)"),
     F("the command's status is lost", "commands/cli", "_1.run(_1) or 0", "_1.run(_1) and 0"),
     F("a size is width x height", "commands/arguments", "sides[0] if _1 else sides",
@@ -35,5 +36,9 @@ FAULTS = [
     F("GMACs are FLOPs", "commands/variants", "macs(c) / 1000000000.0", "2 * macs(c) / 1000000000.0"),
     F("half precision is single", "commands/variants", "2 * n", "4 * n"),
     F("a figure of any format is a png", "commands/explain", "format = file_format", "format = 'png'"),
+    F("the figure's numbers are the first layer's", "commands/explain", "cls_attention(prediction)",
+      "cls_attention(prediction, 0)"),
+    F("what a file does not tell is not taken", "commands/explore", "load(_1, **loading_options(options))", "load(_1)"),
+    F("the BLAS kernel's name is lost", "commands/machine", "library.get('architecture')", "None"),
     F("a CUDA version's minor is lost", "commands/info", "_1 % 1000 // 10", "_1 % 10"),
 ]
