@@ -30,7 +30,7 @@ def message(hub, error, name, revision, token):
         return (f"{name} has no revision {revision!r}: give a branch, a tag or a whole commit that its page at "
                 f"{where}/{name} lists, or leave revision out")
     if isinstance(cause, errors.GatedRepoError):
-        given = "the token has no access to it" if token else ASK
+        given = "the token has no access to it" if status == 403 else ASK
         return f"{name} is gated: accept its conditions at {where}/{name}, and {given} (status {status})"
     if isinstance(cause, errors.RepositoryNotFoundError):
         return (f"no file or folder {name} is here, and {where} shows no model of that name (status {status}): mind "
@@ -48,6 +48,6 @@ def message(hub, error, name, revision, token):
 
 
 def _reason(error, token):
-    """The first sentence of an error without the token."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """The first line of an error, without the token."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     return (text.replace(token, "…") if isinstance(token, str) else text)[:200]

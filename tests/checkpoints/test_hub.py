@@ -210,6 +210,8 @@ def test_a_truncated_download(hub, tmp_path, spoil, caplog):
     said = line(name)
     assert said.startswith(f"the download of {name} failed: ")
     assert said.endswith(": load it again, what is whole is kept")
+    if "short" in spoil:
+        assert "file should be of size 8876 but has size 8776" in said and "Please" not in said
     assert not caplog.records and logging.getLogger("huggingface_hub").level == logging.WARNING     # its own default
     mine = cache() / ("models--" + name.replace("/", "--"))
     assert not list(mine.glob("snapshots/*/model.safetensors"))
@@ -230,7 +232,18 @@ def test_a_gated_model(hub, tmp_path):
     accept = f"someone/gated is gated: accept its conditions at {hub.address}/someone/gated, and "
     assert line("someone/gated") == f"{accept}give token=…, or set HF_TOKEN in the environment (status 401)"
     assert line("someone/gated", token="hf_wrong") == f"{accept}the token has no access to it (status 403)"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TOKEN", "hf_wrong")
+        assert line("someone/gated") == f"{accept}the token has no access to it (status 403)"
     assert_same(minivit.load("someone/gated", token=TOKEN), minivit.load(folder))
+
+
+def test_the_token_of_the_environment(hub, tmp_path, monkeypatch):
+    folder = timm_folder(tmp_path / "files")
+    hub.push("someone/private", folder)
+    hub.gated["someone/private"] = TOKEN
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert_same(minivit.load("someone/private"), minivit.load(folder))
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -242,7 +255,8 @@ def test_a_token_that_is_refused(hub, status):
 
 def test_no_message_shows_the_token(hub):
     import huggingface_hub
-    said = hub_messages.message(huggingface_hub, OSError(f"no header may be\n{TOKEN}"), "a/b", None, TOKEN)
+    error = OSError(f"\n\nno header may be {TOKEN}.\nAnd more")
+    said = hub_messages.message(huggingface_hub, error, "a/b", None, TOKEN)
     assert said == "the download of a/b failed: no header may be …: load it again, what is whole is kept"
 
 
