@@ -41,6 +41,7 @@ def download(name, revision=None, token=None):
     """
     try:
         import huggingface_hub as hub
+        import huggingface_hub.errors
     except ImportError:
         raise CheckpointError(f"no file or folder {name} is here, and reading it by name from the Hugging Face hub "
                               "needs one more package: pip install 'minivit[hub]'") from None
