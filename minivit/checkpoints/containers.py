@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import CheckpointError
-from . import folder, npz_file, safetensors_file, state_dicts, torch_file, zip_file
+from . import folder, hub, npz_file, safetensors_file, state_dicts, torch_file, zip_file
 from .source import damage_is_told
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -25,8 +25,17 @@ def packaged():
     return sorted(path.stem for path in MODELS.glob("*.safetensors"))
 
 
-def open_source(source, key=None):
-    """The Source of whatever `load` takes; key: where a nested file holds its state dict. Raises CheckpointError."""
+def open_source(source, key=None, revision=None, token=None):
+    """The Source of whatever `load` takes; key: where a nested file holds its state dict. Raises CheckpointError.
+
+    revision, token: of a model by its name on the hub.
+    """
+    if hub.is_name(source):
+        return hub.open_source(source, revision, token, lambda file: open_file(file, key))
+    if revision is not None:
+        raise CheckpointError("revision is for a model by its name on the Hugging Face hub, and "
+                              f"{source if isinstance(source, (str, Path)) else type(source).__name__} is none, or is "
+                              "here on this disk: leave it out")
     if torch_file.is_module(source):
         return torch_file.from_module(source)
     if isinstance(source, Mapping):

@@ -18,7 +18,7 @@ def open_source(folder, open_file):
             break
         index = folder / f"{name}.index.json"
         if index.is_file():
-            source = _sharded(folder, _read_json(index), open_file)
+            source = _sharded(folder, read_json(index), open_file)
             break
     else:
         raise CheckpointError(f"the folder {folder} holds no {' and no '.join(WEIGHTS)}: give the weights' file itself")
@@ -30,14 +30,12 @@ def open_source(folder, open_file):
 
 def settings_beside(path):
     """{file name: content} of the JSON files beside a file of weights."""
-    return {name: _read_json(path.parent / name) for name in SETTINGS if (path.parent / name).is_file()}
+    return {name: read_json(path.parent / name) for name in SETTINGS if (path.parent / name).is_file()}
 
 
 def _sharded(folder, index, open_file):
     """One Source for the files that an index names."""
-    places = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(places, dict) or not places:
-        raise CheckpointError(f"{folder}: its index of weights has no weight_map")
+    places = weight_map(folder, index)
     shards = {}
     for file in set(map(str, places.values())):
         if (folder / file).parent != folder or not (folder / file).is_file():
@@ -51,7 +49,16 @@ def _sharded(folder, index, open_file):
     return Source(str(folder), {name: shapes[name] for name in places}, lambda name: shards[places[name]].read(name))
 
 
-def _read_json(path):
+def weight_map(label, index):
+    """{tensor: file} of an index. Raises CheckpointError."""
+    places = index.get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise CheckpointError(f"{label}: its index of weights has no weight_map")
+    return places
+
+
+def read_json(path):
+    """The object in a JSON file. Raises CheckpointError."""
     with damage_is_told(str(path), "JSON file"):
         if path.stat().st_size > LARGEST_JSON:
             raise CheckpointError(f"{path} has more than {LARGEST_JSON:,} bytes")

@@ -30,6 +30,7 @@ class Origin:
 
     assumed: what nothing told and was taken from a convention. positions, grid and resample: the table as it was
     trained, its (rows, columns), and the way it was resampled to another image size; None without learned positions.
+    commit: of a model by its name on the hub, the commit that its files are of.
     """
 
     form: str
@@ -38,30 +39,35 @@ class Origin:
     positions: np.ndarray | None = None
     grid: tuple | None = None
     resample: str | None = None
+    commit: str | None = None
 
 
 def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: int | None = None,
          layer_norm_eps: float | None = None, gelu: str | None = None, pool: str | None = None,
          image_size: int | tuple[int, int] | None = None, resample: str | None = None,
          labels: Sequence[str] | None = None, preprocessing: Preprocessing | None = None,
-         key: str | None = None, prefix: str | None = None) -> VisionTransformer:
+         key: str | None = None, prefix: str | None = None, revision: str | None = None,
+         token: str | bool | None = None) -> VisionTransformer:
     """A VisionTransformer from weights in any of these forms, told apart by their content.
 
-    source: a packaged model's name; a .safetensors, Google .npz or torch .pth file; a folder with config.json; a torch
-    module of timm, transformers or torchvision; a state dict of torch or NumPy. Tensors have the names of Google, timm,
-    Hugging Face, torchvision or `minivit.save`. What shapes cannot tell (heads, eps, GELU form, read-out, grid) comes
-    from the file's metadata, config.json or the module, else from the format's convention and the variant table, and
-    then one line on stderr tells it, and model.origin.assumed; the arguments override it.
+    source: a packaged model's name; a .safetensors, Google .npz or torch .pth file; a folder with config.json;
+    OWNER/NAME on the Hugging Face hub, unless a path of that name exists; a torch module of timm, transformers or
+    torchvision; a state dict of torch or NumPy. Tensors have the names of Google, timm, Hugging Face, torchvision or
+    `minivit.save`. What shapes cannot tell (heads, eps, GELU form, read-out, grid) comes from the file's metadata,
+    config.json or the module, else from the format's convention and the variant table, and then one line on stderr
+    tells it, and model.origin.assumed; the arguments override it.
 
     dtype: "float32" or "float64"; float32 by default, a module's own for a module. pool: "cls" or "mean", where the
     final norm does not tell. image_size: pixels, one number or (height, width); learned positions are resampled unless
     its grid is the trained one. resample: "google", "timm", "hugging_face" or "torchvision", by default as the weights'
     own library does it (position_resampling). labels: the K classes' names. preprocessing: a minivit.Preprocessing.
     key: where a file holds several state dicts, the one to read. prefix: where it holds several models, what the names
-    of the one to read begin with. Tensors that a plain ViT has no use for are told on stderr, and stand in
-    model.origin.ignored. Raises CheckpointError for what is missing, unexpected, mis-shaped or not finite.
+    of the one to read begin with. revision: a branch, tag or commit on the hub, by default the newest. token: for the
+    hub; by default the one that HF_TOKEN or its login holds. Tensors that a plain ViT has no use for are told on
+    stderr, and stand in model.origin.ignored. Raises CheckpointError for what is missing, unexpected, mis-shaped or not
+    finite.
     """
-    opened = unstacked(unwrapped(open_source(source, key), prefix))
+    opened = unstacked(unwrapped(open_source(source, key, revision, token), prefix))
     form = form_of(opened)
     dtype = as_dtype(dtype or opened.dtype)
     changes = {name: value for name, value in (
@@ -79,7 +85,7 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
         params = read_params(opened, form, places, config, dtype)
     ignored = opened.ignored | ignored
     _tell(ignored, opened.assumed, opened.label)
-    origin = Origin(form.NAME, ignored, tuple(opened.assumed))
+    origin = Origin(form.NAME, ignored, tuple(opened.assumed), commit=opened.commit)
     if config.position == "learned":
         origin = replace(origin, positions=params["pos_embed"], grid=config.grid, resample=resample or form.RESAMPLE)
         params["pos_embed"] = position_resampling.resample(params["pos_embed"], config.grid, wanted.grid,
@@ -122,4 +128,6 @@ def _tell(ignored, assumed, label):
 def _name(source, opened):
     if opened.module is not None:
         return type(opened.module).__name__
+    if opened.commit is not None:
+        return source
     return native.model_name(opened) or (Path(source).stem if isinstance(source, (str, Path)) else None)

@@ -17,7 +17,7 @@ class Source:
     float32 or float64. metadata: a .safetensors file's own. settings: {file name: content} of the JSON files beside the
     weights. module: the torch module, where it is one. dtype: what the model's dtype will be unless told otherwise.
     ignored: {what was left out before names were matched: why}. assumed: what nothing tells and is taken from a
-    convention, a phrase each, which `load` tells on stderr.
+    convention, a phrase each, which `load` tells on stderr. commit: of a model by its name on the hub.
     """
 
     label: str
@@ -29,6 +29,7 @@ class Source:
     dtype: str = "float32"
     ignored: dict = field(default_factory=dict)
     assumed: list = field(default_factory=list)
+    commit: str | None = None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import re
 
 from ..errors import CheckpointError
 from ..images.preparation import FILTERS, Preprocessing
-from . import json_values
+from . import imagenet, json_values
 from .reading_out import pool_of
 
 # The architectures of timm that a plain ViT can be; each has the heads of its size, unless model_args say otherwise.
@@ -25,6 +25,8 @@ WITHOUT_EFFECT = {"drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_ra
 HONOURED = {"img_size", "num_heads", "act_layer", "norm_layer", "global_pool", "fc_norm", "pool_include_prefix"}
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 DEFAULT_CROP = 0.875
+# The last data set of a tag such as augreg2_in21k_ft_in1k, beside a size, is the one whose classes the head names.
+IMAGENET_TAG = re.compile(r"(^|_)in1k(_\d+)?$")
 
 
 def of(source):
@@ -82,11 +84,14 @@ def cls_row(config, label):
     return None if without is None else not without
 
 
-def labels(config, label):
-    """The classes' names, or None. Raises CheckpointError."""
+def labels(config, num_classes, label):
+    """The classes' names, or None; ImageNet-1k's where the tag says that they are its. Raises CheckpointError."""
     names = config.get("label_names", config["pretrained_cfg"].get("label_names"))
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise CheckpointError(f"{label}: config.json: label_names is no list of names")
+    tag = json_values.text(config["pretrained_cfg"], "tag", f"{label}: config.json", "")
+    if names is None and num_classes == imagenet.NUM_CLASSES and IMAGENET_TAG.search(tag):
+        return imagenet.labels()
     return names
 
 

@@ -14,7 +14,8 @@ def settings(source, sizes, places):
     config = timm_config.of(source)
     if config is None:
         return CONVENTION, None
-    return CONVENTION | timm_config.fields(config, source, places), timm_config.labels(config, source.label)
+    return CONVENTION | timm_config.fields(config, source, places), timm_config.labels(
+        config, sizes["num_classes"], source.label)
 
 
 def cls_row(source):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..config import LARGEST_SIDE
 
-LOADING = ("num_heads", "image_size", "layer_norm_eps", "gelu", "pool", "key", "prefix")
+LOADING = ("num_heads", "image_size", "layer_norm_eps", "gelu", "pool", "key", "prefix", "revision")
 
 
 def new_command(commands, name, run, summary, description, example):
@@ -20,8 +20,8 @@ def new_command(commands, name, run, summary, description, example):
 def add_model(parser, with_image_size=True):
     """--model, a packaged model's name, a file or a folder, and the options that say what such a file does not tell."""
     parser.add_argument("--model", metavar="NAME|PATH",
-                        help="a packaged model's name, or any file or folder of weights that minivit.load reads "
-                             "(the packaged model, cifar10)")
+                        help="a packaged model's name, any file or folder of weights that minivit.load reads, or "
+                             "OWNER/NAME on the Hugging Face hub (the packaged model, cifar10)")
     add_loading(parser, with_image_size)
 
 
@@ -37,6 +37,7 @@ def add_loading(parser, with_image_size=True):
     group.add_argument("--pool", choices=("cls", "mean"), help="what the head reads, where nothing tells")
     group.add_argument("--key", metavar="KEY", help="the state dict to read, where a file holds several")
     group.add_argument("--prefix", metavar="TEXT", help="what the model's names begin with, where there are several")
+    group.add_argument("--revision", metavar="REV", help="branch, tag or commit of OWNER/NAME on the hub (the newest)")
 
 
 def loading_options(options, names=LOADING):

@@ -22,7 +22,8 @@ EXAMPLE = """\
 def add_to(commands):
     """Add `compare` to argparse's sub-parsers."""
     parser = new_command(commands, "compare", run, "find where a model and a reference part", DESCRIPTION, EXAMPLE)
-    parser.add_argument("model", metavar="MODEL", help="a packaged model's name, a file or a folder of weights")
+    parser.add_argument("model", metavar="MODEL",
+                        help="a packaged model's name, a file or a folder of weights, or OWNER/NAME on the hub")
     parser.add_argument("reference", metavar="REFERENCE", help="the same, or an .npz file of the trace's arrays")
     parser.add_argument("--image", metavar="IMAGE",
                         help='an image file (the reference\'s "pixels", else the photo that comes with minivit)')
