@@ -38,11 +38,11 @@ FAULTS = [
     F("a quarter of a cosine", "training/schedule", "math.pi * _1", "math.pi / 2 * _1"),
     F("the cosine begins with the first step", "training/schedule", "(_1 - _2) / max(1, _3 - _2)", "_1 / max(1, _3)"),
     # optimisers
-    F("the first moment is not corrected", "training/optimiser", "rate / (1 - _1.beta1 ** _2)", "rate"),
+    F("the first moment is not corrected", "training/optimiser", "own / (1 - _1.beta1 ** _2)", "own"),
     F("the second moment is not corrected", "training/optimiser", "math.sqrt(1 - _1)", "1.0"),
     F("biases decay too", "training/optimiser", "_1.endswith('.weight') and _2", "True"),
     F("norms decay too", "training/optimiser", "_1.endswith('.weight') and _2", "_1.endswith('.weight')"),
-    F("decay does not follow the rate", "training/optimiser", "1 - rate * decay", "1 - decay"),
+    F("decay does not follow the rate", "training/optimiser", "1 - own * decay", "1 - decay"),
     F("AdamW's epsilon inside the root", "training/optimiser", "np.sqrt(v) / _1 + _2", "np.sqrt(v + _2) / _1"),
     F("beta2 0.99", "training/optimiser", "beta2: float = 0.999", "beta2: float = 0.99"),
     F("each gradient is clipped for itself", "training/optimiser", "lambda g: g * _1",
