@@ -71,4 +71,4 @@ def check_folder(path):
     place = next(parent for parent in (path, *path.absolute().parents) if os.path.lexists(parent))
     if not place.is_dir():
         raise NotADirectoryError(f"cannot write to {path}: {place} is no folder")
-    check_writable(place / "run")
+    check_writable(place / f".{path.name}.part")                # a name that nothing else there has
