@@ -185,8 +185,8 @@ def test_muon_hands_the_heads_rate_on(tmp_path, start):
 @pytest.mark.parametrize("patches, layers", [(0.0, 0.0), (0.5, 0.6)])
 def test_the_frozen_pass_is_the_whole_one_less_the_bodys_gradients(patches, layers):
     model = peaked_model(BODY)
-    x, targets = images(BODY, B=9), np.random.default_rng(2).dirichlet(np.ones(5), 9)
-    draw = Draw.of(np.random.default_rng(3), 9, BODY, patches, layers)
+    x, targets = images(BODY, B=19), np.random.default_rng(2).dirichlet(np.ones(5), 19)      # at least two chunks
+    draw = Draw.of(np.random.default_rng(3), 19, BODY, patches, layers)
     value, grads, logits = frozen.training_pass(model, x, targets, draw)
     whole_value, whole_grads, whole_logits = model.training_pass(x, targets, draw)
     assert list(grads) == ["head"] and abs(value - whole_value) <= 1e-13
