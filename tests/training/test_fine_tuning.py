@@ -54,10 +54,12 @@ def of_body(model):
 # The head
 
 def test_other_classes_get_a_head_of_zeros(body):
-    named = minivit.VisionTransformer(body.config, body.params, labels=list("abcde"), name="m")
+    own = minivit.Preprocessing(std=(0.2, 0.3, 0.4))
+    named = minivit.VisionTransformer(body.config, body.params, labels=list("abcde"), name="m", preprocessing=own)
     found, told = for_classes(named, ["blue", "red"])
     assert told == "m: its head for 5 classes (a, b, c, …) gives way to one of zeros for 2 classes (blue, red)"
     assert found.labels == ["blue", "red"] and found.config == replace(BODY, num_classes=2)
+    assert found.preprocessing == own and found.name == "m"
     assert {n: a.shape for n, a in found.params["head"].items()} == {"weight": (16, 2), "bias": (2,)}
     x = images(BODY, dtype="float32")
     bare = minivit.VisionTransformer(replace(BODY, num_classes=0),
