@@ -35,5 +35,5 @@ def repeated_curves_figure(steps, accuracies, guess):
     ax.axhline(100 * guess, color="black", linestyle=":", linewidth=1, label="guessing")
     ax.set(xlabel="step", ylabel="right (%)")
     ax.grid(alpha=0.3)
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left")
     return figure
