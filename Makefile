@@ -9,6 +9,7 @@ BENCH := .venv-bench/bin
 WASM := .venv-wasm/bin
 LITE := .venv-lite/bin
 EXPLORER := .venv-explorer/bin
+SITE := .venv-site/bin
 THREADS := tests/engine/test_threads.py tests/engine/test_blas_threads.py
 
 OUT ?= runs/gpu
@@ -22,10 +23,11 @@ NEWEST_PYTHON ?= $(call python_of,3.15 3.14 3.13 3.12)
 python_of = $(shell for v in $(1); do for p in python$$v "$$(pyenv prefix $$v 2>/dev/null)/bin/python"; do \
     "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
 
-.PHONY: help demo test test-code oldest newest types test-notebooks notebooks run-notebooks threads faults lint parity \
-    parity-env kernels kernels-env explorer explorer-test explorer-env big bench bench-many gpu gpu-session gpu-train gpu-rehearsal \
+.PHONY: help demo test test-code oldest oldest-env newest newest-env types types-env test-notebooks notebooks \
+    run-notebooks threads faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-env big bench \
+    bench-many gpu gpu-session gpu-train gpu-rehearsal \
     gpu-images wasm wasm-env wasm-notebooks \
-    lite clean
+    lite site site-env site-test clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
@@ -44,11 +46,17 @@ test-code: .venv/.test  ## the tests alone
 oldest: .venv-oldest/.done  ## the tests alone, on the oldest Python and packages that minivit is for
 	.venv-oldest/bin/python -m pytest -q -n 2 --dist loadscope tests
 
+oldest-env: .venv-oldest/.done
+
 newest: .venv-newest/.done  ## the tests alone, on the newest Python that is here and its newest packages
 	.venv-newest/bin/python -m pytest -q -n 2 --dist loadscope tests
 
+newest-env: .venv-newest/.done
+
 types: .venv-types/.done  ## mypy and pyright on the README's examples
 	.venv-types/bin/python -m pytest -q -m types tests/test_types.py
+
+types-env: .venv-types/.done
 
 test-notebooks: .venv/.test  ## every notebook run again, its outputs compared with the stored ones
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m minivit.engine.blas_kernel \
@@ -97,12 +105,20 @@ wasm-notebooks: .venv-wasm/.done  ## every notebook's cells there, from top to b
 lite: .venv-lite/.done  ## the chapters as a JupyterLite site in out/lite, to run in a browser
 	$(LITE)/python lite/build.py out/lite
 
+site: .venv-site/.done  ## the lesson as a site in out/site, for any web server; a warning or a dead link is an error
+	$(SITE)/python site/build.py out/site
+
+site-env: .venv-site/.done
+
+site-test: .venv-explorer/.done  ## the pages of out/site in a real Chromium: no error, no request elsewhere, phone to projector
+	$(EXPLORER)/python -m pytest -q -n 2 -m site tests/site
+
 explorer: .venv/.core  ## write the explorer, for any web server, to site/explorer
 	$(BIN)/minivit explore -o site/explorer
 
 # Chromium is Debian's. Where it is to be had otherwise, CHROMIUM and CHROMEDRIVER name the programs.
 explorer-test: .venv-explorer/.done  ## the explorer in a real Chromium: every step against minivit, every control
-	$(EXPLORER)/python -m pytest -q -m "explorer or not explorer" tests/explorer
+	$(EXPLORER)/python -m pytest -q -n 2 -m "explorer or not explorer" tests/explorer
 
 explorer-env: .venv-explorer/.done
 
@@ -184,11 +200,16 @@ gpu-images: .venv/.core  ## pack the training images of ZIP (CIFAR-10 in ImageFo
 	$(LITE)/python -m pip install -q --disable-pip-version-check -r lite/requirements.txt
 	@touch $@
 
+.venv-site/.done: pyproject.toml site/requirements.txt
+	$(PYTHON) -m venv .venv-site
+	$(SITE)/python -m pip install -q --disable-pip-version-check -r site/requirements.txt -e .
+	@touch $@
+
 .venv-explorer/.done: pyproject.toml
 	{ command -v chromedriver && command -v chromium; } || test -n "$$CHROMEDRIVER" || \
 	    ($(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y --no-install-recommends chromium chromium-driver)
 	$(PYTHON) -m venv .venv-explorer
-	$(EXPLORER)/python -m pip install -q --disable-pip-version-check selenium pytest -e .
+	$(EXPLORER)/python -m pip install -q --disable-pip-version-check selenium pytest pytest-xdist safetensors -e .
 	@touch $@
 
 # Each is optional: where one does not install, the table says so. Afterwards, minivit itself.
@@ -205,4 +226,4 @@ gpu-images: .venv/.core  ## pack the training images of ZIP (CIFAR-10 in ImageFo
 
 clean:  ## remove the environments and what was made
 	rm -rf .venv .venv-oldest .venv-newest .venv-types .venv-parity .venv-kernels .venv-bench .venv-wasm .venv-lite \
-	    .venv-explorer site/explorer out
+	    .venv-explorer .venv-site site/explorer out

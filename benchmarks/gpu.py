@@ -23,7 +23,7 @@ import numpy as np
 
 import minivit
 from minivit import attention, gelu, head, layer_norm, linear, mlp, patch_embedding, softmax
-from minivit.commands.info import gpu_lines
+from minivit.commands.info import gpu, gpu_lines
 from minivit.engine import tiles
 from minivit.engine.devices import cupy, to_device
 from minivit.training.augmentation import smooth
@@ -298,11 +298,11 @@ def torch_images(module, x):
 def print_heading(options, library):
     """Where and with what this was measured."""
     print(f"{date.today()}, {platform.system()} {platform.machine()}, float32, TF32 {'on' if TF32 else 'off'}")
-    for line in gpu_lines() if options.device == "cuda" else ["on the CPU, to try the script"]:
+    for line in gpu_lines(gpu()) if options.device == "cuda" else ["on the CPU, to try the script"]:
         print(line)
     print(f"minivit {minivit.__version__}, NumPy {np.__version__}, "
           + (f"PyTorch {torch.__version__}, {library}'s network\n" if library else "no PyTorch to compare with\n"))
-    result(options, machine=gpu_lines() if options.device == "cuda" else ["CPU"], numpy=np.__version__,
+    result(options, machine=gpu_lines(gpu()) if options.device == "cuda" else ["CPU"], numpy=np.__version__,
            pytorch=torch and torch.__version__, network=library)
 
 

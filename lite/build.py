@@ -1,8 +1,9 @@
 """The chapters as a JupyterLite site, which runs them in the reader's browser: python lite/build.py FOLDER.
 
-Each notebook is copied with one cell more at its start, which installs minivit from the wheel that the site carries;
-NumPy, Pillow, Matplotlib and scikit-learn come from Pyodide's own distribution, which the browser fetches. Needs the
-packages in lite/requirements.txt. tests/test_lite.py checks what is built; no browser has run it, see docs/browser.md.
+Each notebook is copied with one cell more at its start, which installs minivit and ipywidgets from wheels that the site
+carries; Python itself, NumPy, Pillow, Matplotlib and scikit-learn are Pyodide's distribution, which the browser fetches
+from its own address, or from the site where JUPYTERLITE_PYODIDE_URL names the distribution's archive. Needs the
+packages in lite/requirements.txt. tests/test_lite.py checks the notebooks; docs/browser.md says what a browser has run.
 """
 
 import json
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CARRIED = ("comm", "ipywidgets", "jupyterlab_widgets")           # pure Python that Pyodide's distribution lacks
 INSTALL = "%pip install -q minivit ipywidgets scikit-learn"
 
 
@@ -32,7 +34,8 @@ def contents(folder):
         notebook = with_install(json.loads(path.read_text(encoding="utf-8")))
         target = folder / path.relative_to(ROOT / "notebooks")
         target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    shutil.copytree(ROOT / "notebooks" / "pictures", folder / "pictures", dirs_exist_ok=True)
+    for name in ("pictures", "recorded"):
+        shutil.copytree(ROOT / "notebooks" / name, folder / name, dirs_exist_ok=True)
 
 
 def build(output):
@@ -41,11 +44,12 @@ def build(output):
         wheels, notebooks, work = (Path(temporary, name) for name in ("wheels", "notebooks", "work"))
         for folder in (wheels, notebooks, work):
             folder.mkdir()
-        subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", wheels, ROOT], check=True)
-        (wheel,) = wheels.glob("minivit-*.whl")
+        subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", wheels, ROOT, *CARRIED],
+                       check=True)
         contents(notebooks)
         subprocess.run([sys.executable, "-m", "jupyter", "lite", "build", "--lite-dir", work, "--contents", notebooks,
-                        "--piplite-wheels", wheel, "--output-dir", output], check=True, cwd=work)
+                        *(f"--piplite-wheels={wheel}" for wheel in wheels.glob("*.whl")), "--output-dir", output],
+                       check=True, cwd=work)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Cross-entropy: how far the predicted probabilities are from the labels, in nats.
 
-    loss = -1/B Σ_b Σ_k t_bk log p_bk,   p = softmax(logits)
+    loss = -1/B Σ_b Σ_k p*_bk log p_bk,   p = softmax(logits)
 
-t is one-hot for a class, or any distribution over the classes (label smoothing, mixup).
+p* is what is wanted: one-hot for a class, or any distribution over the classes (label smoothing, mixup).
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ def forward(logits, labels):
 
 
 def backward(cache):
-    """dlogits = (p · Σ_k t - t) / B, (B, K): predicted minus wanted, the shortest gradient in the network."""
+    """dlogits = (p · Σ_k p* - p*) / B, (B, K): predicted minus wanted, the shortest gradient in the network."""
     log_p, targets = cache
     return (np.exp(log_p) * targets.sum(axis=-1, keepdims=True) - targets) / len(log_p)
 

@@ -1,9 +1,11 @@
 """Run the notebooks and store their outputs: python notebooks/run.py [NAME …], such as solutions/05_attention
 
 Each runs alone, from top to bottom, in a fresh kernel of this Python, two at a time. What differs from run to run
-without meaning anything (cell timings, the kernel's version, chunks of one printed text) is not stored.
+without meaning anything (cell timings, the kernel's version, chunks of one printed text, names and dates inside of
+drawings) is not stored.
 """
 
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -44,6 +46,8 @@ def joined(outputs):
 def main(names):
     """Run the notebooks of these names, all by default."""
     paths = [FOLDER / f"{name}.ipynb" for name in names] or sorted(FOLDER.rglob("[0-9][0-9]_*.ipynb"))
+    os.environ["SOURCE_DATE_EPOCH"] = "0"                               # the date that a drawing says it is of
+    os.environ["MATPLOTLIBRC"] = str(FOLDER / "matplotlibrc")           # names in a drawing depend on it alone
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(run, paths))
 

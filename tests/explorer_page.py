@@ -1,6 +1,7 @@
 """The explorer's page in a browser, and what its tests measured."""
 
 import base64
+import itertools
 import json
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import minivit
 from minivit.checkpoints.native import KEY, describe
 from minivit.explorer.weights import decode
 
+OPENED = itertools.count()
 MEASURED = {"parity": {}, "change": {}}           # what the tests saw, printed at the end: no test depends on a time
 
 
@@ -29,17 +31,23 @@ class Page:
         self.driver, self.address = driver, address
 
     def open(self, address=""):
-        self.driver.get("about:blank")
-        self.driver.get(self.address + address)
+        """Load the page anew: another query makes another page of it, in the browser's same process."""
+        self.driver.get(f"{self.address}?{next(OPENED)}{address}")
         self.settle()
         return self
 
     def __call__(self, script, *arguments):
         return self.driver.execute_script(f"return {script}", *arguments)
 
-    def settle(self, timeout=60):
-        """Wait until the last change is computed and drawn."""
-        self.until("document.documentElement.dataset.busy === 'no'", timeout)
+    def settle(self):
+        """Wait, within the page, until the last change is computed and drawn."""
+        is_settled = self.driver.execute_async_script("""
+            const done = arguments[arguments.length - 1], root = document.documentElement;
+            const look = () => root.dataset.busy === "no" && done(true);
+            new MutationObserver(look).observe(root, {attributes: true});
+            look();
+            setTimeout(() => done(false), 50000);""")
+        assert is_settled, f"still busy; error: {self.error}"
 
     def until(self, condition, timeout=30):
         end = time.monotonic() + timeout

@@ -20,6 +20,7 @@ EXPLICIT_MOVES = ("asarray", "array")
 SCALARS = (bool, int, float, complex, np.generic)
 READS = ("get", "item", "tolist", "tobytes")
 NO_KERNEL = {"ndarray.reshape", "ndarray.transpose", "ndarray.swapaxes", "broadcast_to", "split", "empty_like"}
+ASSIGNMENT = "ndarray.__setitem__"                                      # a copy within the device, or a fill
 ATTRIBUTES = ("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides", "flags")
 
 
@@ -33,7 +34,10 @@ class Watch:
     fused: Counter = field(default_factory=Counter)                     # ElementwiseKernels and ReductionKernels
 
     def started(self):
-        """How many kernels a GPU would have started: one a call, unless it makes a view or sets memory aside."""
+        """How many kernels a GPU would have started: one per call, unless it makes a view or sets memory aside.
+
+        A copy from array to array on the GPU counts as one; moves to and from it are told apart, but count too.
+        """
         return sum(count for name, count in self.calls.items() if name not in NO_KERNEL) + self.fused.total()
 
 
@@ -94,6 +98,8 @@ class StrictArray(NDArrayOperatorsMixin):
                 _count(to_host=1)
                 return self._host.copy() if name == "get" else getattr(self._host, name)(*args, **keywords)
             result = getattr(self._host, name)(*_to_host(args), **_to_host(keywords))
+            if result is self._host:                                   # astype to its own dtype, without a copy
+                _count(cupy_signatures.METHOD + name, by=-1)
             return _to_device(result, keywords.get("out"))
 
         return method
@@ -104,7 +110,10 @@ class StrictArray(NDArrayOperatorsMixin):
     def __setitem__(self, index, value):
         if not isinstance(value, (StrictArray, *SCALARS)):
             raise TypeError(f"assignment to a CuPy array takes a CuPy array or a number, found {type(value).__name__}")
-        self._host[_indices(self._host, index)] = _to_host(value)
+        place, value = _indices(self._host, index), _to_host(value)
+        if not _is_there_already(self._host[place], value):             # as x[part] += y ends
+            _count(ASSIGNMENT)
+        self._host[place] = value
 
     def __len__(self):
         return len(self._host)
@@ -199,6 +208,13 @@ def _to_device(value, out=None):
     return value
 
 
+def _is_there_already(target, value):
+    """Whether an assignment would copy an array onto itself, which CuPy leaves undone."""
+    return isinstance(value, np.ndarray) and isinstance(target, np.ndarray) and (
+        target.__array_interface__["data"], target.shape, target.strides) == (
+        value.__array_interface__["data"], value.shape, value.strides)
+
+
 def _indices(host, index):
     """An index for NumPy. Integer arrays wrap around the axis as CuPy's do; a mask's size must be read back."""
     parts = index if isinstance(index, tuple) else (index,)
@@ -220,12 +236,12 @@ def _indices(host, index):
     return tuple(converted)
 
 
-def _count(name=None, to_device=0, to_host=0):
+def _count(name=None, to_device=0, to_host=0, by=1):
     for watch in _watches:
         watch.to_device += to_device
         watch.to_host += to_host
         if name is not None:
-            watch.calls[name] += 1
+            watch.calls[name] += by
 
 
 def count_kernel(name):

@@ -111,6 +111,6 @@ def test_the_tests_that_are_asked():
         module, old, within, tests = "engine/erf", "out = None", None, ""
 
     assert seen.tests_for(Planted, SOURCE) == [["tests/engine/test_erf.py::b"],
-                                               ["tests/engine/test_other.py::a", "tests/test_x.py::c"]]
+                                               ["tests/engine/test_other.py::a", "tests/test_x.py::c"], []]
     Planted.tests = "tests/test_x.py"
-    assert seen.tests_for(Planted, SOURCE) == [["tests/test_x.py::c", "tests/test_x.py::d"], []]
+    assert seen.tests_for(Planted, SOURCE) == [["tests/test_x.py::c", "tests/test_x.py::d"]]

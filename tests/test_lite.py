@@ -21,4 +21,4 @@ def test_every_chapter_installs_minivit_first_and_is_unchanged_otherwise(tmp_pat
         assert [(cell["cell_type"], cell["source"]) for cell in after[1:]] == \
             [(cell["cell_type"], cell["source"]) for cell in before]
         assert not any(cell.get("outputs") for cell in after)
-    assert list((tmp_path / "pictures").glob("*.png"))
+    assert list((tmp_path / "pictures").glob("*.png")) and list((tmp_path / "recorded").glob("*.npz"))

@@ -53,7 +53,19 @@ def test_the_description_has_no_link_that_leads_nowhere(wheel):
     assert "The Vision Transformer in pure NumPy" in text and "[arXiv 2010.11929](https://" in text
     targets = re.findall(r"\]\(([^)]+)\)", text)
     assert targets and all(target.startswith("https://") for target in targets), targets
-    assert "one screen each way" in text                         # a link's text stays
+    assert "picture above" not in text                           # there is none
+    plain = " ".join(text.split())
+    assert "one screen each way (minivit/vit.py)" in plain and "| minivit/vit.py | notebooks/00_tour.ipynb |" in plain
+
+
+def test_the_files_that_the_description_names_are_in_the_source_archive(wheel, built):
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    named = re.findall(r"(?:\(|\| )((?:docs|minivit|notebooks)/[\w./]*|LICENSE)(?= \||\))", wheel[1].get_payload())
+    assert len(named) > 40
+    missing = [name for name in named if not any(f"{known}/".startswith(f"{name.rstrip('/')}/") for known in names)]
+    assert not missing
 
 
 def test_the_source_archive_holds_what_the_repository_does(built):

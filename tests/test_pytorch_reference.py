@@ -95,3 +95,15 @@ def test_a_wrong_convention_is_seen(mistake, tmp_path):
     wrong = minivit.load(tmp_path / "cls_learned.safetensors", dtype="float64",
                          **{"num_heads": 2, "image_size": (8, 10)} | mistake)
     assert relative_error(wrong(right.x), right.arrays["logits"]) > 1e6 * ALLOWED
+
+
+def test_the_gradients_that_chapter_10_is_held_against():
+    theirs = minivit.samples.pytorch_gradients()
+    config = minivit.ViTConfig(**theirs["settings"])
+    model = minivit.load(theirs["weights"], dtype="float64", num_heads=config.num_heads, image_size=config.image_size)
+    value, grads = model.loss_and_gradients(theirs["images"], theirs["labels"])
+    assert relative_error(value, theirs["loss"]) <= ALLOWED
+    ours = minivit.state_dict(model, grads)
+    assert len(ours) == 80 and set(ours) == set(theirs["gradients"]) == set(theirs["weights"])
+    for name, expected in theirs["gradients"].items():
+        assert ours[name].shape == expected.shape and relative_error(ours[name], expected) <= ALLOWED, name

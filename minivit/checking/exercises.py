@@ -5,19 +5,28 @@ from typing import Any
 import numpy as np
 
 TOLERANCE = 1e-10
+MANY = 12
 
 
 def check(yours: Any, expected: Any, tolerance: float = TOLERANCE) -> None:
     """Print how far `yours` is from what is expected, tensor by tensor, and what the difference looks like.
 
     Both are arrays, numbers, or dicts, lists and tuples of these. The measure is ‖yours − expected‖ / ‖expected‖; it is
-    right up to `tolerance`. None stands for an exercise not yet begun. A wrong answer is told, never raised.
+    right up to `tolerance`. None stands for an exercise not yet begun. A wrong answer is told, never raised. Of more
+    than MANY tensors the right ones are told in one line.
     """
     if yours is None or yours is Ellipsis:
         print("nothing to check yet: replace the ... by your own lines")
         return
-    for name, found, right in _pairs(yours, expected):
-        print((f"{name}: " if name else "") + _verdict(found, right, tolerance))
+    verdicts = {name: _verdict(found, right, tolerance) for name, found, right in _pairs(yours, expected)}
+    right = [verdict for verdict in verdicts.values() if verdict.startswith("right")]
+    for name, verdict in verdicts.items():
+        if len(verdicts) <= MANY or not verdict.startswith("right"):
+            print((f"{name}: " if name else "") + verdict)
+    if len(verdicts) > MANY:
+        largest = max([float(verdict.rpartition(" ")[2]) for verdict in right], default=0.0)
+        print(f"{len(right)} of {len(verdicts)} tensors right"
+              + (f", relative difference at most {largest:.1e}" if right else ""))
 
 
 def _pairs(yours, expected, name=""):

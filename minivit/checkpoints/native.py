@@ -78,6 +78,8 @@ def settings(source, sizes, places):
             raise ValueError("name is a text")
         preprocessing(source, None)
         return fields, labels
+    except CheckpointError:
+        raise
     except (ValueError, TypeError, KeyError) as error:
         raise _unreadable(source, error) from None
 

@@ -65,14 +65,15 @@ ALIASES = {"num_layers": "layers", "num_heads": "heads"}
 def as_typed(message, options):
     """A message of Python's names with options as they are typed: "batch_size is …" -> "--batch-size is …".
 
-    A name of one word is an option only where the message begins with it, and says what it is or what it does.
+    A name of one word is an option only where the message begins with it, and says what it is or what it does. What a
+    file says of itself ("config.json: image_size is …") stays as the file has it.
     """
     names = {name: name for name in vars(options)} | {
         name: option for name, option in ALIASES.items() if option in vars(options)}
     for name, option in names.items():
         typed = "--" + option.replace("_", "-")
         if "_" in name:
-            alone = rf"(?<![\w./\\'\"-]){name}(?![\w./\\'\"])"
+            alone = rf"(?<![\w./\\'\"-])(?<!\.json: )(?<! says ){name}(?![\w./\\'\"])"
             message = re.sub(alone, typed, re.sub(f"{alone}=", f"{typed} ", message))
         else:
             message = re.sub(rf"^{name}(?= (is|could|changes|skips|\d))", typed, message)

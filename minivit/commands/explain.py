@@ -2,7 +2,7 @@
 
 from .arguments import add_device, add_model, model_from, new_command
 from .inputs import HELP, images_of, opened
-from .outputs import check_output
+from .outputs import add_json, check_output, tell_json
 
 DESCRIPTION = """\
 Draw what a model makes of an image: the image as the model reads it, its patches, how much the last layer looks at
@@ -12,7 +12,7 @@ Attention says where information was taken from, not why a class was chosen: see
 
 EXAMPLE = """\
   minivit explain photo.jpg -o out.png
-  minivit explain --sample -o out.svg
+  minivit explain --sample -o out.svg --json out.json
 """
 
 
@@ -24,6 +24,7 @@ def add_to(commands):
     parser.add_argument("-o", "--output", required=True, metavar="FILE",
                         help="where to write the figure: .png, .svg, .pdf or .jpg")
     add_model(parser)
+    add_json(parser, "the numbers of the figure")
     add_device(parser)
 
 
@@ -33,19 +34,33 @@ def run(options):
     matplotlib.use("Agg")                                               # a file is wanted, never a window
 
     from .. import prediction
+    from ..errors import plain
     from ..explain.answers.prediction_figure import MOST_IMAGES, prediction_figure
     from ..samples import CAT
-    images = [CAT] * options.sample + [image for _, image in images_of(options.images)]
+    images = [("the photo that comes with minivit", CAT)] * options.sample + images_of(options.images)
     if not images:
         raise ValueError("no image given: minivit explain photo.jpg -o out.png, "
                          "or --sample for the photo that comes with minivit")
     if len(images) > MOST_IMAGES:
         raise ValueError(f"one figure holds {MOST_IMAGES} images, found {len(images)}: call minivit explain again")
     file_format = _format(options.output)
-    check_output(options.output, [options.model, *images])
-    figure = prediction_figure(prediction.forward([opened(image) for image in images], model_from(options)))
-    write(figure, options.output, file_format)
-    print(options.output)
+    for output in (options.output, options.json):
+        check_output(output, [options.model, *(image for _, image in images)])
+    model = model_from(options)
+    predictions = prediction.forward([opened(image) for _, image in images], model)
+    write(prediction_figure(predictions), options.output, file_format)
+    if options.json != "-":
+        print(plain(options.output))
+    tell_json(options, {"model": model.name, "figure": options.output, "images": [
+        {"image": name, **_numbers(member)} for (name, _), member in zip(images, predictions)]})
+
+
+def _numbers(prediction):
+    """What the figure draws of an image: the likeliest classes, and the last layer's attention, rows of patches."""
+    from ..explain.answers.prediction_figure import cls_attention
+    top = prediction.top(5) if prediction.model.config.num_classes else []
+    return {"top": [{"label": label, "probability": probability} for label, probability in top],
+            "attention": cls_attention(prediction).tolist()}
 
 
 def write(figure, path, file_format):

@@ -49,12 +49,13 @@ def cores_apart():
     return first + second
 
 
+def blas_libraries():
+    """The BLAS libraries in this process that threadpoolctl knows: [{"name", "version", "kernel", "threads"}]."""
+    from ..engine.blas_threads import blas as libraries
+    return [{"name": library["internal_api"], "version": library["version"], "kernel": library.get("architecture"),
+             "threads": library["num_threads"]} for library in libraries().info()]
+
+
 def blas():
     """NumPy's BLAS in this process: {"name", "version", "kernel", "threads"}, as far as it is known."""
-    from ..engine.blas_threads import blas as libraries
-    found = libraries().info()
-    if not found:
-        return {"name": "unknown", "version": "", "kernel": None, "threads": 1}
-    first = found[0]
-    return {"name": first["internal_api"], "version": first["version"], "kernel": first.get("architecture"),
-            "threads": first["num_threads"]}
+    return next(iter(blas_libraries()), {"name": "unknown", "version": "", "kernel": None, "threads": 1})

@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import secrets
 from pathlib import Path
 
 
@@ -71,4 +72,4 @@ def check_folder(path):
     place = next(parent for parent in (path, *path.absolute().parents) if os.path.lexists(parent))
     if not place.is_dir():
         raise NotADirectoryError(f"cannot write to {path}: {place} is no folder")
-    check_writable(place / f".{path.name}.part")                # a name that nothing else there has
+    check_writable(place / secrets.token_hex(8))         # no name that a folder there could have

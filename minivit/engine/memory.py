@@ -32,6 +32,7 @@ def _of_machine():
         ctypes.cast(status, ctypes.POINTER(ctypes.c_uint32))[0] = ctypes.sizeof(status)
         return status[1] if ctypes.windll.kernel32.GlobalMemoryStatusEx(status) else float("inf")
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        pages, page_size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return float("inf")
+    return pages * page_size if pages > 0 and page_size > 0 else float("inf")       # WebAssembly says -1: unknown

@@ -36,11 +36,14 @@ def explore(prediction: Prediction, browser: bool = True) -> str:
     return _open(address(server) + "#picture=prediction", browser)
 
 
-def serve(model, port=0, browser=True):
-    """Serve the explorer with a model until Ctrl-C. port: 0 for any that is free. Raises ValueError, OSError."""
+def serve(model, port=0, browser=True, place=""):
+    """Serve the explorer with a model until Ctrl-C. port: 0 for any that is free. Raises ValueError, OSError.
+
+    place: where it opens, "#section=6&layer=3".
+    """
     _check(model)
     with start(page_files(model), port) as server:
-        _open(address(server), browser)
+        _open(address(server) + place, browser)
         server.serve_forever()
 
 

@@ -95,8 +95,9 @@ def _decoded(picture, name):
             warnings.simplefilter("ignore")                 # under -W error a remark of Pillow's would pass for damage
             if isinstance(picture, ImageFile.ImageFile):
                 keep_within(picture, name)
-            picture.load()
+            # Before its pixels: Pillow 10.0 has closed a TIFF of several frames after them.
             upright = picture.getexif().get(ORIENTATION, 1) == 1
+            picture.load()
             return picture if upright else ImageOps.exif_transpose(picture)         # which copies, turned or not
     except ImageError:
         raise

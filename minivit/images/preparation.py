@@ -5,6 +5,7 @@ centre crop, divide by 255, subtract the mean, divide by the standard deviation,
 """
 
 import math
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,10 +69,19 @@ def prepare(image, height_width, preprocessing):
     pixels = []
     for i, one in enumerate(members(image)):
         try:
-            pixels.append(np.asarray(fit(rgb(one), height_width, preprocessing)))
+            pixels.append(np.asarray(_fitted(one, height_width, preprocessing)))
         except ImageError as error:
             raise ImageError(f"image {i} of the batch: {error}" if is_batch(image) else str(error)) from None
     return normalise(np.stack(pixels), preprocessing)                                    # (B, H, W, 3)
+
+
+def _fitted(image, height_width, preprocessing):
+    """One image as an RGB picture of the model's size. Raises ImageError, which names the file where there is one."""
+    picture = rgb(image)
+    try:
+        return fit(picture, height_width, preprocessing)
+    except ImageError as error:
+        raise ImageError(f"{image}: {error}" if isinstance(image, (str, os.PathLike)) else str(error)) from None
 
 
 def is_batch(image):

@@ -1,6 +1,8 @@
-"""Pictures that come with the package: a photo for the demo, and thumbnails for the notebooks. See README.md here."""
+"""What comes with the package: a photo, thumbnails, and gradients as PyTorch computes them. See README.md here."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,3 +19,17 @@ def cifar10_test() -> tuple[np.ndarray, np.ndarray]:
         grid = np.asarray(picture.convert("RGB"))                       # (320, 320, 3)
     tiles = grid.reshape(10, 32, 10, 32, 3).transpose(0, 2, 1, 3, 4)    # (10, 10, 32, 32, 3)
     return tiles.reshape(100, 32, 32, 3), np.repeat(np.arange(10), 10)
+
+
+def pytorch_gradients() -> dict[str, Any]:
+    """A small ViT as PyTorch has it, in float64: its weights, its loss on three images, and all 80 gradients.
+
+    Keys: weights and gradients, {timm's name: array in timm's shape}; images (3, 8, 10, 3); labels (3,); loss; and
+    settings, the arguments of ViTConfig. tests/reference/make_gradients.py made it.
+    """
+    with np.load(Path(__file__).parent / "pytorch_gradients.npz") as file:
+        arrays = dict(file)
+    groups = {f"{kind}s": {name.partition(":")[2]: array for name, array in arrays.items()
+                           if name.startswith(f"{kind}:")} for kind in ("weight", "gradient")}
+    return {"settings": json.loads(str(arrays["settings"])), **groups,
+            **{name: arrays[name] for name in ("images", "labels", "loss")}}

@@ -106,6 +106,7 @@ class State:
                 raise ValueError(f"{name} holds values that are NaN or infinite")
             array[...] = to_device(values, device_of(array))
 
+
 def follow(average, w, new):
     """average ← average + new · (w - average), in place."""
     average += new * (w - average)

@@ -113,6 +113,15 @@ def test_a_port_without_the_final_norm_or_with_heads_reshaped(model, x):
     assert "reshape without the transpose" in comparison.cause
 
 
+def test_a_second_cause_is_looked_for_beside_the_first(model, x):
+    """Of two layers and the head nothing is given but the logits: both mistakes lie between."""
+    steps = tracing.trace(changed(model, gelu="tanh"), x)
+    logits = steps["layer.2.output"][:, 0] @ model.params["head"]["weight"] + model.params["head"]["bias"]
+    comparison = minivit.compare(model, {"pixels": x, "layer.0.output": steps["layer.0.output"], "logits": logits})
+    assert comparison.first_difference == "layer.0.output"
+    assert "GELU" in comparison.cause and comparison.cause.endswith("the final LayerNorm is missing")
+
+
 def test_all_rows_agree_with_a_second_checkpoint(model, tmp_path):
     minivit.save(model, tmp_path / "a.safetensors", dtype="float64")
     comparison = minivit.compare(model, tmp_path / "a.safetensors", gradients=True)
@@ -145,6 +154,15 @@ def test_gradients_of_arrays(model, x):
     one = {**arrays, "gradient of blocks.1.attn.qkv.weight": arrays["gradient of blocks.1.attn.qkv.weight"] * 1.1}
     comparison = minivit.compare(model, one, gradients=True)
     assert comparison.first_difference == "gradient of blocks.1.attn.qkv.weight" and comparison.cause is None
+
+
+def test_gradients_follow_where_the_forward_pass_differs(model):
+    """A gradient has no input of its own: behind another eps, it is told as following, not as wrong in itself."""
+    comparison = minivit.compare(model, changed(model, layer_norm_eps=1e-3), gradients=True)
+    differing = [row for row in comparison.rows if row.name.startswith("gradient of ") and not row.agrees]
+    assert len(differing) > 30 and all(row.right for row in differing)
+    table = [line for line in repr(comparison).splitlines() if line.startswith("gradient of ")]
+    assert sum(line.endswith("follows") for line in table) == len(differing)
 
 
 def test_shapes_and_names_that_do_not_fit(model, x):

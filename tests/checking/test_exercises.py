@@ -61,3 +61,14 @@ def test_trees_line_by_line(capsys, right):
 def test_zero_is_compared_absolutely(capsys):
     assert verdict(capsys, np.zeros(3), np.zeros(3)).startswith("right")
     assert verdict(capsys, np.full(3, 1e-3), np.zeros(3)).startswith("WRONG")
+
+
+def test_of_many_tensors_the_right_ones_share_a_line(capsys, right):
+    expected = {f"w{i}": right + i for i in range(15)}
+    yours = {name: array * (1 + 2e-13) for name, array in expected.items()}
+    found = verdict(capsys, yours, expected)
+    assert found == "15 of 15 tensors right, relative difference at most 2.0e-13"
+    lines = verdict(capsys, {**yours, "w3": -right - 3, "w4": None}, expected).splitlines()
+    assert lines[0].startswith("w3: WRONG") and lines[1] == "w4: nothing yet"
+    assert lines[2:] == ["13 of 15 tensors right, relative difference at most 2.0e-13"]
+    assert verdict(capsys, {}, expected).splitlines()[15:] == ["0 of 15 tensors right"]

@@ -172,6 +172,15 @@ def test_weights_in_a_format_that_is_not_known_are_told_by_their_bits(model, x):
     assert comparison.cause.startswith("rounding: ") and "bits" in comparison.cause
 
 
+@pytest.mark.parametrize("bits, words", [(8, "bfloat16"), (11, "TF32 or float16")])
+def test_steps_kept_in_fewer_bits(model, x, bits, words):
+    """bfloat16 has 8 bits of significand, float16 and TF32 have 11."""
+    steps = minivit.tracing.trace(model, x)
+    kept = {name: a if name == "pixels" else rounded_to(bits)(a) for name, a in steps.items()}
+    comparison = minivit.compare(model, kept)
+    assert f"as {words} rounds: weights or steps were kept in fewer bits" in comparison.cause
+
+
 def test_scores_with_a_mask_in_them(model, x):
     change = [(port_mistakes.SCALE, "s = np.where(np.tri(T) > 0, s / math.sqrt(d), -np.inf)")]
     comparison = minivit.compare(model, run(model, x, change))

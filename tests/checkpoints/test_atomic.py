@@ -143,7 +143,10 @@ def test_a_full_disk_is_told_and_old_files_stay(tmp_path, limit):
     told = [line for line in done.stdout.splitlines() if line.startswith(("told", "status"))]
     assert [line.split()[1] for line in told] == ["True", "True", "2", "2"]
     names = ("model.safetensors", "run", "steps.npz", "figure.png")
-    for line, name in zip([*told[:2], *done.stderr.splitlines()[-2:]], names):
+    # Python 3.10's zipfile adds what it could not do on being thrown away.
+    errors = [line for line in done.stderr.splitlines() if line.startswith("minivit:")]
+    assert len(errors) == 2
+    for line, name in zip([*told[:2], *errors], names):
         assert "cannot write" in line and name in line and "make room and begin again" in line
 
 

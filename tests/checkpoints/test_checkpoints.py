@@ -212,3 +212,11 @@ def test_a_safetensors_file_that_begins_as_a_pickle_does(tmp_path):
             break
     assert path.read_bytes()[0] == 0x80
     assert minivit.load(path).config == model.config
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused(value):
+    tensors = FORMATS["timm"](small_model())
+    tensors["blocks.1.mlp.fc2.weight"][3, 2] = value
+    with pytest.raises(minivit.CheckpointError, match=r"blocks\.1\.mlp\.fc2\.weight holds values that are NaN"):
+        minivit.load(tensors, num_heads=2)

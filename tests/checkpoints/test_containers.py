@@ -1,16 +1,21 @@
 """What a file is, is told by its content: every length of header, archives of other kinds, nested state dicts."""
 
+import io
 import json
+import os
 import struct
 import sys
+import zipfile
 
 import checkpoint_files
 import numpy as np
 import pytest
 from checkpoint_files import CONFIG, native_metadata, small_model
 from peaked import images, relative_error
+from safetensors.numpy import save_file
 
 import minivit
+from minivit.checkpoints import zip_file
 
 
 def safetensors_bytes(tensors, metadata, filling):
@@ -117,3 +122,68 @@ def test_a_key_into_a_file_without_dicts(tmp_path):
 def test_dicts_of_something_else(content):
     with pytest.raises(minivit.CheckpointError):
         minivit.load(content)
+
+
+def test_a_device_is_no_file_of_weights():
+    with pytest.raises(minivit.CheckpointError, match="is no plain file but a pipe, socket or device"):
+        minivit.load(os.devnull)
+
+
+def test_a_directory_of_which_a_zip64_record_tells(tmp_path):
+    """The record before it says that the directory is empty; zipfile believes the zip64 one."""
+    path = tmp_path / "many.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(5000):
+            archive.writestr(f"{i:01000}.npy", b"")
+    content = path.read_bytes()
+    end = content.rindex(b"PK\x05\x06")
+    directory, offset = struct.unpack_from("<II", content, end + 12)
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 5000, 5000, directory, offset)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
+    path.write_bytes(content[:end] + record + locator + content[end:end + 12] + bytes(10))
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.infolist()) == 5000
+    with pytest.raises(minivit.CheckpointError, match="has a zip directory of 5,"):
+        zip_file.open_zip(path)
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    np.savez(tmp_path / "twice.npz", **checkpoint_files.google(small_model()))
+    with zipfile.ZipFile(tmp_path / "twice.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("cls.npy", archive.read("cls.npy"))
+    with pytest.raises(minivit.CheckpointError, match="holds two arrays of one name"):
+        minivit.load(tmp_path / "twice.npz")
+
+
+def test_an_index_and_its_files_name_the_same_tensors(tmp_path):
+    model = small_model()
+    tensors = checkpoint_files.hugging_face(model)
+    names = sorted(tensors)
+    places = {name: f"{i % 2}.safetensors" for i, name in enumerate(names)}
+    settings = {"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+                "intermediate_size": 12, "image_size": 12, "patch_size": 4, "layer_norm_eps": 1e-6}
+    (tmp_path / "config.json").write_text(json.dumps(settings), "utf-8")
+    for file in set(places.values()):
+        save_file({name: tensors[name] for name in names if places[name] == file}, tmp_path / file)
+
+    def loaded(places):
+        (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}), "utf-8")
+        return minivit.load(tmp_path, dtype="float64")
+
+    assert relative_error(loaded(places)(images(CONFIG)), model(images(CONFIG))) < 1e-12
+    for wrong in ({name: places[name] for name in names[1:]}, {**places, "more": "0.safetensors"},
+                  {**places, names[0]: "1.safetensors"}):
+        with pytest.raises(minivit.CheckpointError, match="index and files disagree about"):
+            loaded(wrong)
+
+
+def test_an_array_of_more_numbers_than_its_member_holds(tmp_path):
+    tensors = checkpoint_files.google(small_model())
+    kernel = tensors.pop("head/kernel")
+    np.savez(tmp_path / "short.npz", **tensors)
+    content = io.BytesIO()
+    np.save(content, kernel)
+    with zipfile.ZipFile(tmp_path / "short.npz", "a") as archive:
+        archive.writestr("head/kernel.npy", content.getvalue()[:-4])
+    with pytest.raises(minivit.CheckpointError, match=r"has 92 bytes of numbers, which shape \(8, 3\) of float32"):
+        minivit.load(tmp_path / "short.npz")

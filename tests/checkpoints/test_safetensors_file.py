@@ -167,3 +167,17 @@ def test_numbers_are_read_without_a_copy(tmp_path, monkeypatch):
     monkeypatch.setattr(safetensors_file.np, "empty", lambda *args: made.append(empty(*args)) or made[-1])
     with TensorFile(tmp_path / "a") as file:
         assert np.shares_memory(file.read("a"), made[0]) and len(made) == 1
+
+
+@pytest.mark.parametrize("over", [0, 8])
+def test_a_header_that_is_longer_than_any_needs_to_be(tmp_path, over):
+    """Blanks may end a header: with so many it is whole, and of the longest length that is read, or longer."""
+    path = tmp_path / "long.safetensors"
+    text = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    length = safetensors_file.LARGEST_HEADER + over
+    path.write_bytes(struct.pack("<Q", length) + text.ljust(length) + struct.pack("<f", 2.5))
+    if over:
+        with pytest.raises(minivit.CheckpointError, match="has a header of 4,194,312 bytes; a ViT's takes far less"):
+            TensorFile(path)
+    else:
+        assert TensorFile(path).read("a") == 2.5

@@ -56,6 +56,8 @@ def test_the_relatives_of_vit_at_hugging_face(model_type, eps, tmp_path):
     ({"image_size": True}, "image_size"),
     ({"layer_norm_eps": 0}, "a positive number"), ({"layer_norm_eps": True}, "a positive number"),
     ({"num_attention_heads": 2.0}, "a whole number"), ({"patch_size": 8}, "patch_size 8"),
+    ({"num_attention_heads": True}, "num_attention_heads is True, expected a whole number"),
+    ({"image_size": 10 ** 9}, "image_size is 1000000000, expected a whole number from 1 to 4,096"),
 ])
 def test_configurations_of_hugging_face_that_are_refused(change, said, tmp_path):
     path = folder(tmp_path, checkpoint_files.hugging_face(small_model()), {**HF, **change})
@@ -106,6 +108,10 @@ def test_every_step_of_a_preprocessor_is_honoured(about, expected, tmp_path):
     ({"image_processor_type": "ConvNextImageProcessor"}, "prepared by 'ConvNextImageProcessor'"),
     ({"do_normalize": "yes"}, "expected true or false"), ({"image_mean": [0.5, 0.5]}, "R, G, B"),
     ({"rescale_factor": -1}, "a positive number"), ({"image_std": [0.5, 0, 0.5]}, "std of G is a number"),
+    ({"size": {"shortest_edge": 10 ** 6}, "do_center_crop": True, "crop_size": 12},
+     "shortest_edge is 1000000, expected a whole number from 1 to 4,096"),
+    ({"image_mean": [0.5, 10 ** 400, 0.5]}, "a number for each of R, G, B"),
+    ({"image_mean": [0.5, float("inf"), 0.5]}, "a number for each of R, G, B"),
 ])
 def test_preprocessors_that_are_refused(about, said, tmp_path):
     path = folder(tmp_path, checkpoint_files.hugging_face(small_model()), HF, {"size": SIZE, **about})

@@ -30,9 +30,10 @@ def test_a_kernel_that_cannot_be_measured(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(OSError):
         kernel_rates.kernel_rates(None, seconds=0)
-    from minivit.commands import info
+    from minivit.commands import info, machine
     if openblas():
-        assert "could not be measured" in info.blas_lines(0)[-1]
+        libraries = machine.blas_libraries()
+        assert "could not be measured" in info.blas_lines(libraries, info.kernels(libraries))[-1]
 
 
 # minivit bench

@@ -295,9 +295,37 @@ def test_tables_as_json(minivit_says):
     assert json.loads(minivit_says("compare", "cifar10", "cifar10", "--json")[1])["agrees"] is True
 
 
+def test_explain_as_json(minivit_says, toy, tmp_path):
+    p = minivit.forward(samples.CAT)
+    status, out, err = minivit_says("explain", "--json", samples.CAT, "-o", tmp_path / "a.png")
+    told = json.loads(out)
+    assert (status, err, told["model"]) == (0, "", "cifar10") and (tmp_path / "a.png").stat().st_size > 10_000
+    assert told["figure"] == str(tmp_path / "a.png")
+    assert [image["image"] for image in told["images"]] == [str(samples.CAT)]
+    assert [(top["label"], top["probability"]) for top in told["images"][0]["top"]] == \
+        [(label, pytest.approx(probability)) for label, probability in p.top(5)]
+    seen = p.attention[-1][:, 0, 1:].mean(axis=0).reshape(8, 8)                 # from [CLS] to each of 8 x 8 patches
+    np.testing.assert_allclose(told["images"][0]["attention"], seen, rtol=1e-5)
+    _, file, data = toy
+    two = sorted((data / "test" / "red").iterdir())[:2]
+    status, out, _ = minivit_says("explain", *two, "-o", tmp_path / "b.png", "--model", file,
+                                  "--json", tmp_path / "b.json")
+    told = json.loads((tmp_path / "b.json").read_text("utf-8"))
+    assert status == 0 and out == f"{tmp_path / 'b.png'}\n"
+    assert [image["image"] for image in told["images"]] == list(map(str, two))
+    headless = replace(TINY, num_classes=0)
+    minivit.save(minivit.init(headless, seed=0), tmp_path / "headless.safetensors")
+    told = json.loads(minivit_says("explain", "--sample", "-o", tmp_path / "c.png", "--json",
+                                   "--model", tmp_path / "headless.safetensors")[1])
+    assert told["images"][0]["top"] == [] and len(told["images"][0]["attention"]) == headless.grid[0]
+
+
 @pytest.mark.parametrize("command", [
     ["predict", "photo.jpg", "--json", "none/a.json"], ["trace", "photo.jpg", "-o", "none/a.npz"],
-    ["explain", "photo.jpg", "-o", "none/a.png"], ["compare", "cifar10", "cifar10", "--json", "none/a.json"],
+    ["explain", "photo.jpg", "-o", "none/a.png"], ["explain", "photo.jpg", "-o", "a.png", "--json", "none/a.json"],
+    ["explain", "photo.jpg", "-o", "a.png", "--json", "photo.json"], ["explore", "-o", "photo.jpg"],
+    ["info", "--json", "none/a.json"],
+    ["compare", "cifar10", "cifar10", "--json", "none/a.json"],
     ["evaluate", "data", "--json", "none/a.json"], ["train", "data", "--out", "photo.jpg"],
     ["train", "data", "--out", "photo.jpg/run"], ["train", "data", "--out", "data"],
     ["train", "data", "--out", "first", "--start", "first"],
@@ -351,7 +379,8 @@ def test_options_as_typed_and_near_misses(minivit_says, monkeypatch, tmp_path, a
 
 def test_names_in_messages_that_are_no_options():
     options = argparse.Namespace(batch_size=1, epochs=2, heads=3)
-    same = ["no such file: batch_size.png", "'batch_size' is a class", "5 epochs is too much", "a/num_heads"]
+    same = ["no such file: batch_size.png", "'batch_size' is a class", "5 epochs is too much", "a/num_heads",
+            "a: config.json: batch_size is True, expected a positive number", "a says batch_size 7"]
     assert [cli.as_typed(message, options) for message in same] == same
     assert cli.as_typed("give num_heads=…, or less batch_size", options) == "give --heads …, or less --batch-size"
 

@@ -6,7 +6,7 @@ from peaked import images, peaked_model
 from PIL import Image
 
 import minivit
-from minivit.commands import cli, compare
+from minivit.commands import cli, compare, outputs
 
 
 @pytest.fixture
@@ -79,3 +79,13 @@ def test_results_go_to_stdout_and_errors_to_stderr(photo, tmp_path, capsys):
     status, out, err = told(capsys, "predict", tmp_path / "broken.png", photo, "--top", "2")
     assert status == 2 and "broken.png" in err and err.count("\n") == 1
     assert "photo.png" in out and out.count("%") == 2
+
+
+def test_a_new_run_may_stand_beside_a_folder_of_any_name(tmp_path):
+    for name in ("run", "model.safetensors", "state.safetensors"):
+        (tmp_path / name).mkdir()
+    outputs.check_folder(tmp_path / "new")
+    assert not (tmp_path / "new").exists() and len(list(tmp_path.iterdir())) == 3
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="is no folder"):
+        outputs.check_folder(tmp_path / "file" / "new")

@@ -23,7 +23,8 @@ def weights(tmp_path):
 OPTIONS = ["--num-heads", "2", "--image-size", "8x12", "--layer-norm-eps", "1e-5", "--gelu", "tanh", "--prefix", "b."]
 
 
-@pytest.mark.parametrize("command", [["predict", "--sample"], ["trace"], ["explain", "--sample", "-o", "a.png"]])
+@pytest.mark.parametrize("command", [["predict", "--sample"], ["trace"], ["explain", "--sample", "-o", "a.png"],
+                                     ["explore", "-o", "site"]])
 def test_what_is_asked_for_can_be_given(command, weights, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     loaded = []

@@ -94,11 +94,12 @@ assert times_empty > 15
 def test_the_first_thread_leaves_before_the_last():
     """threadpoolctl 3.8 lets the first thread alone change the number, and the last one here cannot give it back."""
     fresh("""
-entered, leave = threading.Event(), threading.Event()
+entered, leave, seen = threading.Event(), threading.Event(), []
 
 def other(_):
     entered.set()
-    assert leave.wait(30) and numbers() == {1}
+    assert leave.wait(30)
+    seen.append(numbers())
 
 thread = threading.Thread(target=threads.each, args=(other, [0]))
 with one_thread_blas():
@@ -106,6 +107,18 @@ with one_thread_blas():
     assert entered.wait(30)
 leave.set()
 thread.join()
+assert seen == [{1}] and numbers() == {2}
+""")
+
+
+@needs_blas
+def test_whoever_is_forgotten_has_left():
+    """As after an interrupt between entering and the block: nobody is left to leave."""
+    fresh("""
+limit = one_thread_blas()
+limit.__enter__()
+assert numbers() == {1}
+del limit
 assert numbers() == {2}
 """)
 
@@ -305,6 +318,34 @@ except BaseException:
 
 @needs_blas
 @forks
+def test_threads_of_the_parent_are_not_inside_in_its_child():
+    """Whoever forks is inside, and so waits for nobody; the other thread does not come along."""
+    fresh("""
+entered, leave = threading.Event(), threading.Event()
+
+def other():
+    with one_thread_blas():
+        entered.set()
+        leave.wait(60)
+
+thread = threading.Thread(target=other)
+thread.start()
+assert entered.wait(30)
+with one_thread_blas():
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+if child == 0:
+    os._exit(0 if numbers() == {2} else 3)
+assert numbers() == {1}
+leave.set()
+thread.join()
+assert os.waitpid(child, 0)[1] == 0 and numbers() == {2}
+""")
+
+
+@needs_blas
+@forks
 def test_forks_beside_a_computing_thread():
     """In the parent and in the child nothing hangs, and both go on computing."""
     fresh("""
@@ -380,7 +421,9 @@ def test_workers_of_another_number_end():
 for count in range(2, 30):
     threads.thread_count = lambda: count
     assert threads.each(abs, [1, -2, 3]) == [1, 2, 3]
-time.sleep(0.5)
+end = time.monotonic() + 60
+while threading.active_count() > 1 + 26 + 27 + 28 + 29 and time.monotonic() < end:
+    time.sleep(0.05)
 assert threading.active_count() <= 1 + 26 + 27 + 28 + 29, threading.active_count()
 """)
 

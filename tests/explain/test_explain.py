@@ -2,12 +2,14 @@
 
 import inspect
 import io
+import itertools
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats as scipy_stats
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity as sklearn_cosine
 
@@ -27,7 +29,14 @@ from minivit.explain.patches import (
     sequence,
 )
 from minivit.explain.source import show_source
-from minivit.explain.tokens import position_similarity, read_out, resampling_figure, shuffling
+from minivit.explain.tokens import (
+    class_pairs,
+    position_similarity,
+    read_out,
+    resampling_figure,
+    shuffle_spread,
+    shuffling,
+)
 
 SMALL = minivit.ViTConfig(patch_size=4, width=16, num_layers=2, mlp_width=24, num_heads=2, num_classes=3,
                           image_size=(12, 16))
@@ -205,6 +214,37 @@ def test_read_outs_begin_equal_and_end_at_the_representation(model):
     assert np.allclose(mean[0], answer.trace["embedded"][:, 1:].mean(axis=1), rtol=0, atol=1e-12)
 
 
+def test_cosines_within_classes_and_between_them_against_loops():
+    rng = np.random.default_rng(0)
+    vectors, labels = rng.standard_normal((7, 5)), np.array([0, 1, 0, 2, 1, 0, 2])
+    unit = vectors / np.sqrt((vectors ** 2).sum(axis=1, keepdims=True))
+    pairs = {(a, b): [] for a in range(3) for b in range(3)}
+    for i, j in itertools.permutations(range(7), 2):
+        pairs[labels[i], labels[j]].append(unit[i] @ unit[j])
+    assert np.allclose(class_pairs.class_cosines(vectors, labels),
+                       [[np.mean(pairs[a, b]) for b in range(3)] for a in range(3)], rtol=0, atol=1e-14)
+    same = [cosine for (a, b), cosines in pairs.items() if a == b for cosine in cosines]
+    other = [cosine for (a, b), cosines in pairs.items() if a != b for cosine in cosines]
+    assert np.allclose(class_pairs.within_and_between(vectors, labels), [np.mean(same), np.mean(other)], atol=1e-14)
+
+
+def test_between_class_share_is_the_anova_sum_of_squares():
+    """Against SciPy's F test in one dimension: F = share / (1 - share) · (n - K) / (K - 1)."""
+    labels = np.repeat([0, 1, 2], [4, 5, 6])
+    values = np.random.default_rng(1).standard_normal(15) + labels
+    F = scipy_stats.f_oneway(*(values[labels == k] for k in range(3))).statistic
+    share = class_pairs.between_class_share(values[:, None], labels)
+    assert share / (1 - share) * 12 / 2 == pytest.approx(F)
+    assert class_pairs.between_class_share(np.ones((15, 3)), labels) == 0
+    assert class_pairs.between_class_share(np.eye(3)[labels], labels) == pytest.approx(1)
+
+
+def test_the_jackknife_of_a_mean_is_its_textbook_standard_error():
+    values = np.random.default_rng(2).standard_normal((20, 1))
+    error = class_pairs.standard_error(lambda v, _: v.mean(), values, np.zeros(20, int))
+    assert error == pytest.approx(values.std(ddof=1) / np.sqrt(20))
+
+
 def test_sincos_similarity_depends_on_the_offset_alone():
     tiles = position_similarity.similarity_tiles(position_embedding.sincos_2d((3, 5), 16), (3, 5))
     by_offset = position_similarity.similarity_by_offset(tiles)
@@ -322,7 +362,8 @@ def test_every_figure_is_labelled_and_small(packaged, model):
             filter_gain.gain_figure(config.patch_size, random=weight, trained=weight),
             pixel_order.pixel_order_figure(image[:8, :8], 4),
             read_out.read_out_figure(cls, samples.CLASSES, (0, 1, 6)),
-            read_out.read_out_accuracy_figure({"[CLS]": [0.1, 0.5]}, 0.1),
+            read_out.read_out_accuracy_figure({"[CLS]": [0.1, 0.5]}, 0.1, 100),
+            shuffle_spread.shuffle_spread_figure(np.linspace(0, 1, 9), 3),
             position_similarity.similarity_figure((8, 8), trained=table),
             position_similarity.sequence_distance_figure(8, trained=np.linspace(1, 0, 64)),
             position_similarity.position_table_figure((8, 8), trained=table),

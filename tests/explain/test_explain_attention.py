@@ -221,19 +221,6 @@ def test_gradient_map_equals_finite_differences(small):
     assert found[b, 1, 2] == pytest.approx(math.sqrt(total), rel=1e-7)
 
 
-def test_deletion_curve_starts_at_the_whole_image_and_paints_the_highest_first(small):
-    model, x, classes = small
-    maps = np.random.default_rng(5).random((2, 2, 3))
-    curve = occlusion.deletion_curve(model, x, classes, maps, (0, 1, 6))
-    whole = np.exp(log_softmax(model(x)))[[0, 1], classes].mean()
-    assert curve[0] == pytest.approx(whole, abs=1e-14)
-    highest = maps.reshape(2, 6).argmax(axis=1)
-    one = model(occlusion.painted_over(x, highest[:, None], model.config))
-    assert curve[1] == pytest.approx(np.exp(log_softmax(one))[[0, 1], classes].mean(), abs=1e-14)
-    blank = np.broadcast_to(x.mean(axis=(1, 2), keepdims=True), x.shape)
-    assert curve[2] == pytest.approx(np.exp(log_softmax(model(blank)))[[0, 1], classes].mean(), abs=1e-12)
-
-
 def test_rank_correlation_of_known_orders():
     a = np.array([[1.0, 2.0, 3.0, 4.0, 5.0]])
     assert occlusion.rank_correlation(a, np.exp(a)) == pytest.approx(1)
@@ -343,6 +330,14 @@ def test_the_figure_by_layer_puts_heads_in_rows_and_layers_in_columns(close_figu
             assert np.array_equal(drawn(maps[3 * h + layer]), attention_maps[layer][h, 4, 1:].reshape(3, 3))
 
 
+def test_the_figure_by_layer_lies_over_the_image(close_figures):
+    attention_maps = [random_attention(1, 5, 5)]
+    figure = attention_by_layer_figure(attention_maps, (2, 2), image=np.full((4, 4, 3), 0.25))
+    photo, over = next(ax for ax in figure.axes if len(ax.images) == 2).images
+    assert np.array_equal(photo.get_array(), np.full((4, 4), 0.25))
+    assert np.array_equal(over.get_array()[::2, ::2], attention_maps[0][0, 0, 1:].reshape(2, 2))
+
+
 def test_the_filmstrip_shows_rollout_growing_by_a_layer(close_figures):
     layers = [random_attention(2, 5, 5, seed=i) for i in range(3)]
     figure = rollout_filmstrip(np.zeros((8, 8, 3)), layers, (2, 2))
@@ -373,10 +368,12 @@ def test_the_distance_figure_has_a_dot_a_head_at_its_layer(close_figures):
     assert "pixels" in ax.get_ylabel()
 
 
-def test_the_measured_figure_names_the_exponent_of_the_largest_sizes(close_figures):
+def test_the_measured_figure_ends_each_expected_slope_at_the_largest_size(close_figures):
     sizes = [10, 100, 1000]
-    figure = measuring.measured_figure(sizes, {"seconds": {"pairs": [1.0, 1.0, 100.0]}}, "tokens")
-    assert figure.axes[0].lines[0].get_label() == "pairs: power 2.00"
+    figure = measuring.measured_figure(sizes, {"seconds": {"pairs": [1.0, 3.0, 100.0]}}, "tokens", {"pairs": 2})
+    measured, guide = figure.axes[0].lines
+    assert list(measured.get_ydata()) == [1, 3, 100] and guide.get_label() == "slope 2"
+    assert np.allclose(guide.get_ydata(), [0.01, 1, 100])
 
 
 def test_sliders_draw_the_map_that_they_stand_for(monkeypatch):

@@ -190,6 +190,8 @@ def test_the_gradient_through_the_layers_is_that_of_the_package(model, predictio
         dz, _ = layer.backward(dz, caches[i])
         assert depths.gradient[i] == pytest.approx(np.linalg.norm(dz))
     assert depths.similarity[-1] == pytest.approx(residual_stream.token_similarity(z))
+    cosines = (dz * dy).sum(axis=-1) / np.sqrt((dz * dz).sum(axis=-1) * (dy * dy).sum(axis=-1))       # (B, T)
+    assert depths.direction[[0, -1]] == pytest.approx([cosines.mean(), 1])
     without = residual_path.through_layers(tokens, dy, blocks, 2, residual=False)
     assert without.gradient[-1] == depths.gradient[-1] and without.gradient[0] != pytest.approx(depths.gradient[0])
 
@@ -251,8 +253,8 @@ def test_figures_name_what_they_show(model, prediction):
         "logit lens on 4 test images": logit_lens.lens_accuracy_figure(lens, truths),
         "who speaks for b": logit_contributions.logit_contributions_figure(
             logit_contributions.logit_contributions(model, trace), 1, 2, names),
-        "the gradient": residual_path.residual_path_figure({"with the sums": stack}),
-        "gradient p − t, for c": answer.answer_figure(prediction.logits[0], 2, names),
+        "backward: how large?": residual_path.residual_path_figure({"sums": [stack, stack]}, {"sums": [stack]}),
+        "gradient, if c is wanted": answer.answer_figure(prediction.logits[0], 2, names),
         "one image at three": temperature.temperature_figure(prediction.logits, truths, [0.5, 1, 2], names),
         "pair by pair": class_directions.class_cosines_figure(class_directions.class_cosines(model.params), names),
     }

@@ -34,6 +34,25 @@ def test_the_log_is_read_and_drawn(tmp_path):
     assert list(rate.lines[0].get_ydata()) == [0.001, 0.0005]
 
 
+def test_clean_training_images_and_new_runs_are_drawn():
+    rates = [0.001, 0.002, 0.001, 0.002, 0.0]                           # the first rise is a warm-up, the second a run
+    rows = [{"epoch": i + 1, "loss": 2.0, "accuracy": 0.5, "held_out_loss": 1.0, "held_out_accuracy": 0.75,
+             "clean_loss": 0.5, "clean_accuracy": 0.875, "learning_rate": rate} for i, rate in enumerate(rates)]
+    starts = learning_curves.run_starts(rows)
+    assert starts == [4]
+    loss, accuracy, rate = learning_curves.learning_curves_figure(rows, 4, starts=starts).axes
+    clean = {line.get_label(): line.get_ydata()[0] for line in accuracy.lines}["training, as they are"]
+    assert clean == 87.5
+    assert [list(ax.lines[-1].get_xdata()) for ax in (loss, accuracy, rate)] == [[3.5, 3.5]] * 3
+
+
+def test_classes_take_turns_right_and_wrong_apart():
+    labels, said = np.array([1, 1, 0, 0, 0, 1]), np.array([0, 1, 0, 1, 0, 1])
+    order = right_and_wrong.in_turn(labels, said)
+    right = [n for n in order if said[n] == labels[n]]
+    assert right == [2, 1, 4, 5] and [n for n in order if said[n] != labels[n]] == [3, 0]
+
+
 def test_right_ones_stand_above_wrong_ones():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
     images, labels = np.arange(3 * 4 * 4 * 3, dtype=np.uint8).reshape(3, 4, 4, 3), np.array([0, 0, 1])

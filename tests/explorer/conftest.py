@@ -55,6 +55,7 @@ def driver():
                      "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
     service = webdriver.ChromeService(_program("CHROMEDRIVER", "chromedriver"))
     driver = webdriver.Chrome(options=options, service=service)
     driver.set_script_timeout(60)
@@ -76,6 +77,22 @@ def page(driver, address):
     urls = [m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"]
     assert urls
     assert not [url for url in urls if not url.startswith((address, "blob:", "data:", "about:"))]
+
+
+def pytest_sessionfinish(session):
+    """A worker of pytest-xdist hands over what it measured."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["measured"] = {part: dict(rows) for part, rows in MEASURED.items()}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """What a worker measured joins the rest."""
+    measured = getattr(node, "workeroutput", {}).get("measured", {})
+    for name, value in measured.get("parity", {}).items():
+        MEASURED["parity"][name] = max(value, MEASURED["parity"].get(name, 0))
+    for name, values in measured.get("change", {}).items():
+        MEASURED["change"].setdefault(name, []).extend(values)
 
 
 def pytest_terminal_summary(terminalreporter):

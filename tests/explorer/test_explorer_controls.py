@@ -20,10 +20,6 @@ def moved(page, before):
     return np.abs(page.probabilities - before).max() > 1e-4
 
 
-def changed(page, name):
-    MEASURED["change"].setdefault(name, []).append(page("explorer.milliseconds.change"))
-
-
 # Looking.
 
 def test_choosing_a_token(page):
@@ -128,7 +124,6 @@ def test_painting_patches_out(page):
     page.settle()
     assert page.state["painted"] == [18, 19, 20, 21] and moved(page, before)
     assert np.all(page.trace["patches"][0, 18:22] == 0)
-    changed(page, "a patch painted out")
     page.click('[data-patch="18"]')
     assert page.state["painted"] == [19, 20, 21]
     page.press('[data-patch="18"]', keys().ARROW_RIGHT, keys().ENTER, keys().ARROW_DOWN, keys().SPACE)
@@ -141,14 +136,12 @@ def test_shuffling_and_positions(page):
     before = page.probabilities
     page.click("#picture .row button")
     assert sorted(page.state["order"]) == list(range(64)) and moved(page, before)
-    changed(page, "patches shuffled")
     shuffled = page.trace["patches"][0]
     page.click("#picture .row button")
     assert page.state["order"] is None and np.array_equal(page.trace["patches"][0][0], page.trace["patches"][0][0])
     assert not np.array_equal(shuffled, page.trace["patches"][0])
     page.press("#positions", keys().SPACE)
     assert page.state["positions"] is False and moved(page, before)
-    changed(page, "positions off")
     without = page.probabilities
     page.press("#picture .row button", keys().ENTER)
     assert page.state["order"] and np.abs(page.probabilities - without).max() < 1e-5       # a set knows no order
@@ -165,14 +158,12 @@ def test_a_head_off_and_a_layer_off(page):
     page.click("#head-on")
     assert page.state["headsOff"] == ["2.1"] and moved(page, before)
     assert page("document.querySelector('[data-map=\"2.1\"]').classList.contains('off')")
-    changed(page, "a head off")
     page.press("#head-on", keys().SPACE)
     assert page.state["headsOff"] == [] and np.array_equal(page.probabilities, before)
     page.press("#layer-on", keys().SPACE)
     assert page.state["layersOff"] == [2] and moved(page, before)
     trace = page.trace
     assert np.array_equal(trace["layer.2.output"], trace["layer.1.output"])
-    changed(page, "a layer off")
     page.click("#layer-on")
     assert page.state["layersOff"] == [] and np.array_equal(page.probabilities, before)
     page.click('input[name="Head"][value="mean"]')
@@ -185,7 +176,6 @@ def test_temperature(page):
     page.press("#temperature", *[keys().ARROW_RIGHT] * 10)
     assert page.state["temperature"] == pytest.approx(2 ** 0.5, abs=1e-3) and moved(page, before)
     assert page.trace["layer.0.attention"].max(axis=-1).mean() < peak
-    changed(page, "temperature")
     slider = page.at("#temperature")
     ActionChains(page.driver).move_to_element_with_offset(slider, -slider.size["width"] // 3, 0).click().perform()
     page.settle()
@@ -204,7 +194,6 @@ def test_one_pixel(page):
     after = page.trace["pixels"]
     assert after[0, y, x, :2] == pytest.approx([-1, 1])
     assert np.flatnonzero((after != before).any(axis=-1)).tolist() == [y * 32 + x]
-    changed(page, "one pixel")
     field.clear()
     field.send_keys("3")
     page.press('[data-colour="2"]', keys().END)
@@ -221,7 +210,6 @@ def test_shifting_by_a_pixel(page):
     assert page.state["shift"] == [1, 2]
     assert np.array_equal(shifted[2:, 1:], base[:-2, :-1])
     assert np.all(shifted[:2] == BLACK) and np.all(shifted[:, :1] == BLACK)
-    changed(page, "shifted by a pixel")
     page.click('[aria-label="Shift the picture one pixel left"]')
     page.click('[aria-label="Shift the picture one pixel up"]')
     page.click('[aria-label="Shift the picture one pixel up"]')
@@ -237,6 +225,49 @@ def test_a_step_against_the_gradient(page):
     once = page.probabilities
     page.press("#step", keys().ENTER)
     assert page.probabilities[5] > once[5]
+
+
+def test_milliseconds_a_change(page):
+    """Nine of each, as the page itself measures them: from the control to the last view that is drawn."""
+    def tool(name):
+        page.click(f'input[name="Tool"][value="{name}"]')
+
+    def slider(name):
+        return lambda i: page.press(name, keys().ARROW_RIGHT)
+
+    ship = "document.querySelector('[data-picture=\"ship-0\"]')"
+    page.until(ship)
+    changes = {
+        "a patch painted out": (lambda i: page.click(f'[data-patch="{20 + i}"]'), lambda: tool("paint")),
+        "patches shuffled": (lambda i: page.click("#picture .row button"), None),
+        "positions on or off": (lambda i: page.click("#positions"), None),
+        "a head on or off": (lambda i: page.click("#head-on"), None),
+        "a layer on or off": (lambda i: page.click("#layer-on"), None),
+        "temperature": (slider("#temperature"), None),
+        "one pixel's colour": (slider('[data-colour="0"]'), lambda: tool("pixel") or page.click('[data-patch="27"]')),
+        "shifted by a pixel": (lambda i: page.click('[aria-label="Shift the picture one pixel right"]'), None),
+        "a step of the gradient": (lambda i: page.click("#step"), None),
+        "another class's gradient": (lambda i: page.click(f'[data-class="{i}"]'), None),
+        "another picture": (lambda i: page.click(f'[data-picture="{["ship", "frog"][i % 2]}-0"]'), None),
+    }
+    looks = {
+        "another token": lambda i: page.click(f'[data-patch="{i}"]'),
+        "another layer": lambda i: page.click(f'input[name="Layer"][value="{i % 5}"]'),
+        "another head": lambda i: page.click(f'input[name="Head"][value="{i % 4}"]'),
+    }
+    for name, (act, prepare) in changes.items():
+        if prepare:
+            prepare()
+        for i in range(9):
+            before = page("explorer.asked")
+            act(i)
+            assert page("explorer.asked") > before
+            MEASURED["change"].setdefault(name, []).append(page("explorer.milliseconds.change"))
+    tool("look")
+    for name, act in looks.items():
+        for i in range(9):
+            act(i)
+            MEASURED["change"].setdefault(name, []).append(page("explorer.milliseconds.look"))
 
 
 def test_the_untouched_answer_stays_beside_the_new_one(page):
@@ -372,6 +403,14 @@ def test_deep_links(page):
     page.until("explorer.state.section === 9 && explorer.state.picture === 'cat-photo'")
     page.settle()
     assert page("document.querySelector('.lit').dataset.part") == "lens"
+
+
+def test_an_address_may_name_a_part_of_the_page(page):
+    page.open("#part=backward&class=dog")
+    assert abs(page("document.getElementById('part-backward').getBoundingClientRect().top") - 150) < 5
+    assert page.state["label"] == 5 and not page.find("#tour").is_displayed()
+    page.open("#part=" + '"]; * {')
+    assert page("scrollY") == 0 and not page.error
 
 
 @pytest.mark.parametrize("section", range(18))

@@ -160,3 +160,50 @@ def test_a_port_beyond_the_last(capsys):
     from minivit.commands import cli
     assert cli.main(["explore", "--port", "70000"]) == 2
     assert capsys.readouterr().err == "minivit: a port is a number from 0 to 65535, found 70000\n"
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """The place that `minivit explore …` serves, without serving it."""
+    from minivit.commands import cli
+
+    def place(*options):
+        places = []
+        monkeypatch.setattr(serving, "serve", lambda model, port, browser, place: places.append(place))
+        assert cli.main(["explore", *options]) == 0
+        return places[0]
+    return place
+
+
+def test_the_command_says_where_the_page_opens(served):
+    assert served() == ""
+    assert served("--section", "6", "--layer", "3", "--head", "1", "--patch", "27") == \
+        "#section=6&layer=3&head=1&patch=27"
+    assert served("--head", "mean", "--patch", "cls", "--class", "cat", "--part", "backward") == \
+        "#head=mean&patch=cls&class=cat&part=backward"
+
+
+@pytest.mark.parametrize("option, value, expected", [
+    ("section", "18", "a number from 0 to 17, found 18"),
+    ("layer", "6", "a number from 0 to 5, found 6"),
+    ("head", "4", "a number from 0 to 3 or mean, found 4"),
+    ("patch", "-1", "a number from 0 to 63 or cls, found -1"),
+    ("patch", "mean", "a number from 0 to 63 or cls, found mean"),
+    ("class", "unicorn", "one of airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, found unicorn"),
+    ("part", "cellar", "found cellar")])
+def test_a_place_that_the_page_does_not_have(option, value, expected, capsys):
+    from minivit.commands import cli
+    assert cli.main(["explore", f"--{option}={value}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"minivit: --{option} is ") and error.endswith(f"{expected}\n") and error.count("\n") == 1
+
+
+def test_the_commands_places_are_the_pages():
+    """The number of sections stands in the page's tour, the names of the parts in its cards."""
+    from minivit.commands.explore import PARTS, SECTIONS
+    tour, state = ((page_files.PAGE / name).read_text() for name in ("tour.js", "state.js"))
+    steps = re.search(r"export const STEPS = \[\n(.*?)\n\];", tour, re.DOTALL)[1]
+    assert len(re.findall(r"^  \[", steps, re.MULTILINE)) == SECTIONS and f'whole("section", {SECTIONS})' in state
+    cards = {name for path in page_files.PAGE.glob("view_*.js")
+             for name in re.findall(r'card\("(\w+)"', path.read_text())}
+    assert cards == set(PARTS)

@@ -20,7 +20,7 @@ def note(comparison):
     """Keep the largest difference of each kind of step."""
     for row in comparison.rows:
         kind = re.sub(r"layer\.\d+\.", "layer.*.", row.name)
-        MEASURED["parity"][kind] = max(row.relative, MEASURED["parity"].get(kind, 0))
+        MEASURED["parity"][kind] = max(float(row.relative), MEASURED["parity"].get(kind, 0))
 
 
 def check_gradient(model, pixels, label, gradient):
@@ -31,7 +31,7 @@ def check_gradient(model, pixels, label, gradient):
     ours, _ = exact.backward(dlogits, cache)
     relative = np.linalg.norm(gradient - ours) / np.linalg.norm(ours)
     assert relative < 1e-5
-    MEASURED["parity"]["gradient of pixels"] = max(relative, MEASURED["parity"].get("gradient of pixels", 0))
+    MEASURED["parity"]["gradient of pixels"] = max(float(relative), MEASURED["parity"].get("gradient of pixels", 0))
 
 
 @pytest.fixture(scope="session")

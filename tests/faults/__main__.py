@@ -2,15 +2,18 @@
 
     python -m tests.faults [--only TEXT] [--jobs N]
 
+It needs fork, as Linux and macOS have it. Seconds beside a fault are those of the processor.
 Exit status 1 where a fault survives, or a test fails without one.
 """
 
 import argparse
 import os
+import resource
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -25,16 +28,20 @@ def main(arguments=None):
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
     options = parser.parse_args(arguments)
     faults = [fault for fault in FAULTS if options.only in f"{fault.module} {fault.name}"]
-    with tempfile.TemporaryDirectory(prefix="minivit-faults-") as folder:
-        copies = [Copy(Path(folder) / str(i)) for i in range(options.jobs)]
-        start = time.monotonic()
+    start = time.monotonic()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="minivit-faults-")))
+        first = Copy(folder / "0")
+        copies = [stack.enter_context(copy) for copy in
+                  (first, *(Copy(folder / str(i), like=first) for i in range(1, options.jobs)))]
         seen = CoverageMap.of(copies)
         print(f"{len(seen.seconds)} tests pass without a fault, and which lines they run is known: "
               f"{time.monotonic() - start:.0f} s", flush=True)
         for test in seen.failed:
             print(f"FAILS WITHOUT A FAULT, and so is not asked: {test}", flush=True)
         verdicts = judged(faults, copies, seen)
-    print(f"\n{table(faults, verdicts)}\n{time.monotonic() - start:.0f} s")
+    cpu = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(f"\n{table(faults, verdicts)}\n{time.monotonic() - start:.0f} s, {cpu:.0f} s of processor time")
     return 1 if seen.failed or any(verdict is None for verdict in verdicts) else 0
 
 
@@ -45,14 +52,16 @@ def judged(faults, copies, seen):
         free.put(copy)
 
     def judge(fault):
-        copy, start = free.get(), time.monotonic()
+        copy = free.get()
+        before = copy.cpu
         try:
             tests = seen.tests_for(fault, copy.source(fault.module))
             caught = "" if fault.only_time else copy.verdict(fault, *tests)
         finally:
+            seconds = copy.cpu - before
             free.put(copy)
         told = "only time" if fault.only_time else caught or f"NOTHING: it survives {sum(map(len, tests))} tests"
-        print(f"{fault.module:26} {fault.name:56} {time.monotonic() - start:5.1f} s  {told}", flush=True)
+        print(f"{fault.module:26} {fault.name:56} {seconds:5.1f} s  {told}", flush=True)
         return caught
 
     with ThreadPoolExecutor(len(copies)) as pool:

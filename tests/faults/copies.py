@@ -19,10 +19,24 @@ PARTS = ("minivit", "tests", "benchmarks", "docs", "README.md", "LICENSE", "Make
 
 
 class Copy:
-    """minivit and its tests in a folder of their own."""
+    """minivit and its tests in a folder of their own, with a process there that runs tests (`inside.py`).
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    It closes with `with`. like: another Copy, just made, to copy. cpu: processor seconds that its tests have taken.
+    """
+
+    def __init__(self, folder, like=None):
+        self.folder, self.cpu = Path(folder), 0.0
+        if like is None:
+            self._make()
+        else:
+            shutil.copytree(like.folder, self.folder)
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(self.folder),
+                                    "OPENBLAS_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                                    "COVERAGE_CORE": "ctrace"}
+        self._process = subprocess.Popen([sys.executable, "-m", "tests.faults.inside"], cwd=self.folder,
+                                         env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def _make(self):
         for part in (ROOT / name for name in PARTS):
             if part.is_dir():
                 shutil.copytree(part, self.folder / part.name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -31,7 +45,13 @@ class Copy:
         for path in (self.folder / "minivit").rglob("*.py"):
             path.write_text(ast.unparse(ast.parse(path.read_text(encoding="utf-8"))) + "\n", encoding="utf-8")
         # Compiled once, so that each run compiles only the module with the fault.
-        self._python("-m", "compileall", "-q", "minivit", "tests")
+        subprocess.run([sys.executable, "-m", "compileall", "-q", "minivit", "tests"], cwd=self.folder, check=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.communicate()
 
     def source(self, module):
         return self.path(module).read_text(encoding="utf-8")
@@ -52,17 +72,12 @@ class Copy:
 
     def run(self, what, tests):
         """What `inside.py` answers in the copy. Raises RuntimeError where it cannot run."""
-        wanted, answer = self.folder / "wanted.json", self.folder / "answer.json"
-        wanted.write_text(json.dumps(tests))
+        answer = self.folder / "answer.json"
         answer.unlink(missing_ok=True)
-        done = self._python("-m", "tests.faults.inside", what, str(wanted), str(answer))
+        self._process.stdin.write(json.dumps([what, tests, str(answer)]) + "\n")
+        self._process.stdin.flush()
+        self.cpu += float(self._process.stdout.readline() or 0)
         if not answer.exists():
-            raise RuntimeError(f"{what} gave no answer:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+            told = (self.folder / "told.txt").read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"{what} gave no answer:\n{told[-5000:]}")
         return json.loads(answer.read_text())
-
-    def _python(self, *arguments):
-        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(self.folder),
-                                    "OPENBLAS_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-                                    "COVERAGE_CORE": "ctrace"}
-        return subprocess.run([sys.executable, *arguments], cwd=self.folder, env=environment, capture_output=True,
-                              text=True, encoding="utf-8")

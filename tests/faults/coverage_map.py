@@ -1,4 +1,7 @@
-"""Which tests run which lines of the package: recorded once, by coverage.py, and kept until a file changes."""
+"""Which tests run which lines of the package: recorded by coverage.py, a record for each file of tests.
+
+A record is kept until that file changes, or a module that its tests run.
+"""
 
 import ast
 import hashlib
@@ -10,7 +13,8 @@ from .copies import ROOT
 from .pattern import find
 from .places import lines_that_run
 
-KEPT = ROOT / "out" / "coverage_map.json"
+KEPT = ROOT / "out" / "coverage_map"
+FEW = 20
 # These start whole programs, read other files than the package's, or look at the faults themselves.
 LEFT_OUT = ("tests/test_notebooks.py", "tests/test_faults.py", "tests/test_docs.py", "tests/test_readme.py",
             "tests/test_project.py", "tests/test_packaging.py", "tests/test_lite.py", "tests/explain/test_showing.py",
@@ -26,30 +30,23 @@ class CoverageMap:
 
     @classmethod
     def of(cls, copies):
-        """The kept map where nothing has changed since, else a new one."""
-        wanted = _fingerprint()
-        if KEPT.exists():
-            kept = json.loads(KEPT.read_text())
-            if kept["of"] == wanted:
-                return cls(kept["lines"], kept["seconds"], kept["failed"])
+        """From the kept records of test files, those of files that have changed since being made anew."""
         lines, seconds, failed = {}, {}, []
-        for part in _recorded(copies, _test_files()):
+        for part in _records(copies, _test_files(copies[0].folder)):
             seconds |= part["seconds"]
             failed += part["failed"]
             for module, tests_of in part["lines"].items():
                 for line, tests in tests_of.items():
                     lines.setdefault(module, {}).setdefault(line, []).extend(tests)
-        KEPT.parent.mkdir(exist_ok=True)
-        KEPT.write_text(json.dumps({"of": wanted, "lines": lines, "seconds": seconds, "failed": failed}))
         return cls(lines, seconds, failed)
 
     def tests_for(self, fault, source):
-        """The tests that run the fault's lines, in two lists: those of its own file or folder, then all others.
+        """The tests that run the fault's lines, in three lists: those of its own file or folder, FEW others, the rest.
 
         Mostly the first list tells, and a list of few files starts sooner. In each, the quick ones come first.
         """
         if fault.tests:
-            return [[name for name in self.seconds if name.startswith(fault.tests)], []]
+            return [[name for name in self.seconds if name.startswith(fault.tests)]]
         tree = ast.parse(source)
         place, _ = find(tree, fault.old, fault.within)
         of_line = self.lines.get(fault.module, {})
@@ -58,36 +55,46 @@ class CoverageMap:
         folder, _, module = f"tests/{fault.module}".rpartition("/")
         own = [name for name in names if name.startswith(f"{folder}/test_{module}.py")]
         own = own or [name for name in names if name.startswith(f"{folder}/") and folder != "tests"]
-        return [own, [name for name in names if name not in own]]
+        others = [name for name in names if name not in own]
+        return [own, others[:FEW], others[FEW:]]
 
 
-def _recorded(copies, files):
+def _records(copies, files):
     """What each test file runs, the copies side by side; the largest files first, so that they end together."""
-    files = sorted(files, key=lambda name: (ROOT / name).stat().st_size, reverse=True)
+    root = copies[0].folder
+    files = sorted(files, key=lambda name: (root / name).stat().st_size, reverse=True)
     free = SimpleQueue()
     for copy in copies:
         free.put(copy)
 
     def record(file):
+        kept = KEPT / f"{file.replace('/', '.')}.json"
+        if kept.exists() and (part := json.loads(kept.read_text()))["of"] == _hash(root, file, part["lines"]):
+            return part
         copy = free.get()
         try:
-            return copy.run("record", [file])
+            part = copy.run("record", [file])
         finally:
             free.put(copy)
+        if not part["failed"]:
+            kept.write_text(json.dumps(part | {"of": _hash(root, file, part["lines"])}))
+        return part
 
+    KEPT.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(len(copies)) as pool:
         return list(pool.map(record, files))
 
 
-def _test_files():
-    found = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py"))
+def _test_files(root):
+    found = sorted(path.relative_to(root).as_posix() for path in (root / "tests").rglob("test_*.py"))
     return [name for name in found if not name.startswith(LEFT_OUT)]
 
 
-def _fingerprint():
+def _hash(root, file, modules):
+    """Of a file of tests, what lies beside the tests, which any of them may import, and the modules that they run."""
+    beside = [path for path in sorted((root / "tests").rglob("*.py"))
+              if not path.name.startswith("test_") and root / "tests" / "faults" not in path.parents]
     whole = hashlib.sha256()
-    for part in ("minivit", "tests"):
-        for path in sorted((ROOT / part).rglob("*.py")):
-            if ROOT / "tests" / "faults" not in path.parents:
-                whole.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    for path in (root / file, *beside, *(root / "minivit" / f"{module}.py" for module in sorted(modules))):
+        whole.update(path.relative_to(root).as_posix().encode() + (path.read_bytes() if path.exists() else b""))
     return whole.hexdigest()

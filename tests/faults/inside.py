@@ -1,15 +1,28 @@
-"""Runs inside a copy: `python -m tests.faults.inside first_failure|record WANTED.json ANSWER.json`."""
+"""Runs tests inside a copy, at the orders of `copies.Copy`: a line of JSON each, [what, tests, the answer's path].
+
+What all tests import is imported once; each order is carried out by a fork, which imports the package with its fault.
+"""
 
 import faulthandler
 import json
+import os
 import sys
+import traceback
 from pathlib import Path
 
+import coverage
+import hypothesis  # noqa: F401  imported for the forks, as are those below
+import matplotlib.pyplot  # noqa: F401
+import numpy  # noqa: F401
+import PIL.Image  # noqa: F401
 import pytest
+import threadpoolctl  # noqa: F401
+import tqdm  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 60                                            # s; no test takes nearly as long
-OPTIONS = ["-q", "-p", "no:faulthandler", "-p", "no:cacheprovider", "--tb=no"]
+OPTIONS = ["-q", "-p", "no:faulthandler", "-p", "no:cacheprovider", "--tb=no", "--assert=plain",
+           f"--basetemp={ROOT / 'basetemp'}"]
 
 
 class InOrder:
@@ -38,18 +51,26 @@ class InOrder:
             self.failed = self.failed or report.nodeid
 
 
-class Recorder:
-    """Tells coverage which test runs, and keeps each test's seconds and outcome."""
+def processor_seconds():
+    """Of this process and of those that it started and that have ended."""
+    return sum(os.times()[:4])
 
-    def __init__(self, coverage):
-        self.coverage, self.seconds, self.failed = coverage, {}, []
+
+class Recorder:
+    """Tells coverage which test runs, and keeps each test's outcome and seconds, the processor's."""
+
+    def __init__(self, watch):
+        self.watch, self.seconds, self.failed, self.begun = watch, {}, [], 0.0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid):
-        self.coverage.switch_context(nodeid)
+        self.watch.switch_context(nodeid)
+        self.begun = processor_seconds()
+
+    def pytest_runtest_logfinish(self, nodeid):
+        self.seconds[nodeid] = round(processor_seconds() - self.begun, 3)
 
     def pytest_runtest_logreport(self, report):
-        self.seconds[report.nodeid] = round(self.seconds.get(report.nodeid, 0) + report.duration, 3)
         if report.failed:
             self.failed.append(report.nodeid)
 
@@ -67,7 +88,6 @@ def first_failure(wanted, answer):
 
 def record(files, answer):
     """{"lines": {module: {line: tests}}, "seconds": {test: s}, "failed": tests} of all tests in these files."""
-    import coverage
     watch = coverage.Coverage(data_file=None, include=[f"{ROOT / 'minivit'}/*"], config_file=False)
     watch.start()
     plugin = Recorder(watch)
@@ -81,14 +101,37 @@ def record(files, answer):
     return {"lines": lines, "seconds": plugin.seconds, "failed": plugin.failed}
 
 
-def main(what, wanted, answer):
-    answer = Path(answer)
-    result = {"first_failure": first_failure, "record": record}[what](json.loads(Path(wanted).read_text()), answer)
+def carry_out(what, tests, answer):
+    """In a fork: what the order asks for, its answer written to the path, what is printed to told.txt."""
+    sys.stdout.flush()
+    told = os.open(ROOT / "told.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(told, stream)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    result = {"first_failure": first_failure, "record": record}[what](tests, Path(answer))
     import minivit
     if Path(minivit.__file__).resolve().parent != ROOT / "minivit":
         raise RuntimeError(f"the tests imported {minivit.__file__}, not the copy in {ROOT}")
-    answer.write_text(json.dumps(result))
+    Path(answer).write_text(json.dumps(result))
+
+
+def main():
+    """Answers each order with the processor seconds that its fork and all its processes took."""
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            try:
+                carry_out(*json.loads(line))
+            except BaseException:
+                traceback.print_exc()
+                Path(json.loads(line)[2]).unlink(missing_ok=True)
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(0)
+        _, _, usage = os.wait4(child, 0)
+        print(usage.ru_utime + usage.ru_stime, flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

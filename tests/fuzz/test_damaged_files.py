@@ -123,8 +123,9 @@ def test_metadata_of_every_wrong_kind(tmp_path):
                 continue
             path = write("native", FORMATS["native"](model), tmp_path / "files",
                          {"minivit": json.dumps({**good, part: value})})
-            with pytest.raises(minivit.CheckpointError):
+            with pytest.raises(minivit.CheckpointError) as caught:
                 minivit.load(path)
+            assert str(caught.value).count(str(path)) == 1
     for field in ("width", "num_layers", "mlp_width", "num_classes", "patch_size", "image_size", "num_heads", "pool"):
         for value in (None, "x", -1, 0.5, [], 10 ** 9, 5):
             path = write("native", FORMATS["native"](model), tmp_path / "files",

@@ -9,13 +9,14 @@ import sys
 import zlib
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
 import minivit
 from minivit import samples
-from minivit.images import limits
-from minivit.images.decoding import rgb
+from minivit.images import colours, decoding, limits
+from minivit.images.decoding import rgb, rgb_from_bytes
 from minivit.images.jpeg_scans import scans
 from minivit.images.preparation import prepare
 
@@ -183,7 +184,13 @@ def test_kinds_that_are_not_read(tmp_path, ending):
         rgb(tmp_path / f"picture.{ending}")
 
 
-@pytest.mark.parametrize("ending", ["gif", "webp", "png", "tiff", "mpo", "avif"])
+PILLOW = tuple(int(number) for number in PIL.__version__.split(".")[:2])
+
+
+@pytest.mark.parametrize("ending", [
+    "gif", "webp", "png", "tiff",
+    pytest.param("mpo", marks=pytest.mark.skipif(PILLOW < (10, 1), reason="Pillow 10.0 cannot read the MPO it writes")),
+    pytest.param("avif", marks=pytest.mark.skipif(PILLOW < (11, 3), reason="Pillow knows AVIF from 11.3 on"))])
 def test_of_several_frames_the_first_is_read(tmp_path, ending):
     frames = [Image.open(samples.CAT).rotate(angle) for angle in (0, 90, 180)]
     frames[0].save(tmp_path / f"frames.{ending}", save_all=True, append_images=frames[1:])
@@ -193,7 +200,6 @@ def test_of_several_frames_the_first_is_read(tmp_path, ending):
 
 
 def test_16_bit_grey_in_several_bands(monkeypatch):
-    from minivit.images import colours
     values = np.arange(40 * 50, dtype=np.uint16).reshape(40, 50) * 32
     monkeypatch.setattr(colours, "BAND", 3 * 50 + 7)
     np.testing.assert_array_equal(np.asarray(rgb(Image.fromarray(values)))[..., 1], np.round(values / 257))
@@ -207,6 +213,12 @@ def test_a_line_is_told_and_not_squeezed(resize, size):
     with pytest.raises(minivit.ImageError, match=f"an image of {size[0]:,} x {size[1]:,} pixels is too narrow"):
         prepare(Image.new("RGB", size), (224, 224), minivit.Preprocessing(resize=resize))
     prepare(Image.new("RGB", (3, 300)), (224, 224), minivit.Preprocessing(resize=resize))
+
+
+def test_a_line_is_told_with_its_files_name(tmp_path):
+    Image.new("RGB", (1, 900)).save(tmp_path / "line.png")
+    with pytest.raises(minivit.ImageError, match=r"^\S*line\.png: an image of 1 x 900 pixels is too narrow"):
+        prepare(tmp_path / "line.png", (224, 224), minivit.Preprocessing())
 
 
 def test_what_is_scaled_before_the_crop_is_limited():
@@ -223,8 +235,24 @@ def test_pipes_sockets_and_devices(tmp_path):
             assert "is no plain file but a pipe, socket or device" in said_of(path)
 
 
+def test_what_is_refused_unread(monkeypatch):
+    monkeypatch.setattr(decoding, "MOST_BYTES", 100)
+    with pytest.raises(minivit.ImageError, match="an image has at most 100"):
+        rgb(samples.CAT)
+    with pytest.raises(minivit.ImageError, match="cat has more than 100 bytes"):
+        rgb_from_bytes(samples.CAT.read_bytes(), "cat")
+    with pytest.raises(minivit.ImageError, match="is no plain file but a pipe, socket or device"):
+        rgb(os.devnull)
+
+
 def test_a_file_of_a_terabyte(tmp_path):
     with open(tmp_path / "large.webp", "wb") as file:
         file.write(b"RIFF\xff\xff\xff\x7fWEBP")
         file.truncate(1 << 40)
     assert "has 1,099,511,627,776 bytes; an image has at most 200,000,000" in said_of(tmp_path / "large.webp")
+
+
+def test_a_damaged_image_of_pillows_own_is_told():
+    with Image.open(io.BytesIO(samples.CAT.read_bytes()[:3000])) as picture:
+        with pytest.raises(minivit.ImageError, match=r"^the image is damaged or cut short"):
+            rgb(picture)

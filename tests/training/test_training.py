@@ -692,6 +692,20 @@ def test_a_state_whose_progress_is_changed(tmp_path, part, value):
     assert "state.safetensors is damaged: " in refused(minivit.CheckpointError, tmp_path)
 
 
+def test_a_state_of_more_epochs_than_the_run_has(tmp_path):
+    """A row is added to the log for each epoch that there cannot have been, and the steps that go with it."""
+    run(tmp_path, stop_after=5)
+
+    def change(metadata):
+        progress = metadata["progress"]
+        first = progress["log"][0]
+        progress["log"] = [{**first, "epoch": i + 1} for i in range(SHORT.epochs)]
+        progress["step"] = 4 * SHORT.epochs + 1
+
+    tampered(tmp_path, change)
+    assert f"step is a whole number from 0 to {4 * SHORT.epochs}" in refused(minivit.CheckpointError, tmp_path)
+
+
 @pytest.mark.parametrize("about", ["[]", "3", "null", "{}", '{"recipe": []}', '{"recipe": 7}', "[" * 100_000, "{"])
 def test_a_state_that_tells_of_no_run(tmp_path, about):
     run(tmp_path, stop_after=5)
@@ -708,6 +722,18 @@ def test_a_state_with_numbers_that_are_not_finite(tmp_path):
     for name in ("weights/head.bias", "second/head.bias"):
         save_file({**arrays, name: np.full_like(arrays[name], np.nan)}, path, metadata)
         assert f"{name} holds values that are NaN" in refused(minivit.CheckpointError, tmp_path)
+
+
+def test_a_state_with_an_array_of_a_shape_that_would_spread(tmp_path):
+    """One number would fill a whole bias without an error."""
+    run(tmp_path, stop_after=5)
+    path = tmp_path / "state.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    arrays = load_file(path)
+    wanted = arrays["weights/head.bias"].shape
+    save_file({**arrays, "weights/head.bias": arrays["weights/head.bias"][:1]}, path, metadata)
+    assert f"weights/head.bias has shape (1,), expected {wanted}" in refused(minivit.CheckpointError, tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files")

@@ -1,4 +1,4 @@
-"""From logits to an answer and back to a gradient: scores, probabilities, and p - t, class by class."""
+"""From logits to an answer and back to a gradient: scores, probabilities, and predicted minus wanted."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,7 +19,7 @@ def answer(logits, target):
 
 @styled
 def answer_figure(logits, target, names):
-    """Three bar charts over the classes: the logits, the probabilities in %, and the gradient p - t.
+    """Three bar charts over the classes: the logits, the probabilities in %, and the gradient, predicted minus wanted.
 
     logits: (K,). target: the true class; it is orange. names: of the K classes. Returns a figure.
     """
@@ -28,7 +28,7 @@ def answer_figure(logits, target, names):
     colours = [COLOURS[1] if k == target else COLOURS[0] for k in range(len(names))]
     for ax, values, title, label in ((axes[0], logits, "logits", "score"),
                                      (axes[1], 100 * probabilities, "softmax: probabilities", "%"),
-                                     (axes[2], gradient, f"gradient p − t, for {names[target]}", "dL/dlogit")):
+                                     (axes[2], gradient, f"gradient, if {names[target]} is wanted", "dL/dlogit")):
         ax.barh(list(names), values, color=colours)
         ax.axvline(0, color=FAINT, linewidth=0.8)
         ax.set(title=title, xlabel=label)

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ..style import WIDTH, signed_limits, styled
+from ..style import SIGNED, WIDTH, styled
 
 
 def class_cosines(params, norm="norm"):
@@ -20,18 +20,23 @@ def class_cosines(params, norm="norm"):
 
 @styled
 def class_cosines_figure(cosines, names):
-    """The matrix of `class_cosines` with its numbers; the diagonal, which is one, stays white. Returns a figure."""
-    figure, ax = plt.subplots(figsize=(WIDTH * 0.72, 5.6))
+    """The matrix of `class_cosines` with its numbers; white is -1/(K - 1), and the diagonal is left out.
+
+    Returns a figure.
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH * 0.8, 6))
     K = len(names)
-    off_diagonal = cosines[~np.eye(K, dtype=bool)]
-    mesh = ax.imshow(np.where(np.eye(K), np.nan, cosines), **signed_limits(off_diagonal))
+    usual = -1 / (K - 1)
+    largest = np.abs(cosines[~np.eye(K, dtype=bool)] - usual).max()
+    mesh = ax.imshow(np.where(np.eye(K), np.nan, cosines), cmap=SIGNED, vmin=usual - largest, vmax=usual + largest)
+    ax.set_facecolor("#dddddd")
     for i, j in np.ndindex(cosines.shape):
         if i != j:
-            strong = abs(cosines[i, j]) > 0.7 * np.abs(off_diagonal).max()
-            ax.text(j, i, f"{cosines[i, j]:.2f}", ha="center", va="center", fontsize=8.5,
+            strong = abs(cosines[i, j] - usual) > 0.6 * largest
+            ax.text(j, i, f"{cosines[i, j]:.2f}", ha="center", va="center", fontsize=10,
                     color="white" if strong else "black")
     ax.set_xticks(range(K), names, rotation=45, ha="right")
     ax.set_yticks(range(K), names)
     ax.set_title("the classes' directions in the head, pair by pair")
-    figure.colorbar(mesh, ax=ax, label="cosine")
+    figure.colorbar(mesh, ax=ax, label=f"cosine; white is −1/{K - 1}")
     return figure

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...loss import log_softmax
 from ...patch_embedding import patchify, unpatchify
-from ..style import COLOURS, FAINT, WIDTH, bare, signed_limits, styled
+from ..style import WIDTH, bare, signed_limits, styled
 
 
 def occlusion_map(model, x, classes):
@@ -44,20 +44,6 @@ def painted_over(x, patches, config):
     return unpatchify(cut, config.patch_size, config.grid)
 
 
-def deletion_curve(model, x, classes, maps, counts):
-    """The classes' mean probability once the `counts` highest patches of each map are painted over: (len(counts),).
-
-    maps: (B, rows, columns). The steeper it falls, the better the map has found what the answer rests on (the deletion
-    curve of Petsiuk et al. 2018, arXiv 1806.07421).
-    """
-    order = np.argsort(-maps.reshape(len(x), -1), axis=1, kind="stable")                                # (B, N)
-    curve = []
-    for count in counts:
-        log_p = log_softmax(model(painted_over(x, order[:, :count], model.config)))                    # (B, K)
-        curve.append(float(np.exp(log_p[np.arange(len(x), like=x), np.asarray(classes, like=x)]).mean()))
-    return np.array(curve)
-
-
 def rank_correlation(a, b):
     """Spearman's correlation of two maps a member: (B,). a, b: (B, ...). 1: the same order of patches, 0: none."""
     ranks = [np.argsort(np.argsort(m.reshape(len(m), -1), axis=1), axis=1).astype(float) for m in (a, b)]
@@ -87,18 +73,4 @@ def counter_check_figure(images, occlusion, others, titles):
     axes[1][0].set_ylabel("occlusion")
     for ax in axes.flat:
         bare(ax)
-    return figure
-
-
-@styled
-def deletion_figure(counts, curves, num_patches):
-    """Deletion curves. curves: {name: (len(counts),)}; the name "random" is drawn in grey. Returns a figure."""
-    figure, ax = plt.subplots(figsize=(WIDTH * 0.8, 3.6))
-    colours = iter(COLOURS)
-    for name, curve in curves.items():
-        style = {"color": FAINT, "linestyle": "--"} if name == "random" else {"color": next(colours), "marker": "o"}
-        ax.plot(counts, curve, label=name, **style)
-    ax.set(xlabel=f"patches painted over (of {num_patches})", ylabel="mean probability of the first answer",
-           ylim=(0, None))
-    figure.legend(loc="outside right center", title="painted over first:\nthe highest by")
     return figure

@@ -6,6 +6,19 @@ import numpy as np
 from ..style import COLOURS, WIDTH, bare, styled
 
 
+def in_turn(labels, said):
+    """The images' numbers (n,) in an order in which the classes take turns, the right ones and the wrong ones apart.
+
+    The first K right ones are one of each class, the next K another of each, as long as there are any; so with the
+    wrong ones. labels, said: (n,).
+    """
+    right, seen, turns = said == labels, {}, []
+    for label, is_right in zip(labels.tolist(), right.tolist()):
+        turns.append(seen.get((label, is_right), 0))
+        seen[label, is_right] = turns[-1] + 1
+    return np.lexsort((labels, turns))
+
+
 @styled
 def right_and_wrong_figure(images, labels, probabilities, names, across=8):
     """Two rows: the first `across` images that are right, and the first that are wrong.

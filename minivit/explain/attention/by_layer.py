@@ -1,18 +1,19 @@
-"""All of a model's attention from one token: a row a head, a column a layer."""
+"""All of a model's attention from one token: a row per head, a column per layer."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from ..style import WIDTH, bare, styled
-from .maps import attention_map
+from .maps import attention_map, draw_map
 
 
 @styled
-def attention_by_layer_figure(attention, grid, query=0, title=None):
+def attention_by_layer_figure(attention, grid, query=0, title=None, image=None):
     """Where a token looks in every head of every layer. attention: one array (H, T, T) a layer. Returns a figure.
 
-    query: the token's number, 0 for [CLS]. All maps share a scale, which ends at their 99.5th percentile so that a
-    single sharp head does not leave the others black.
+    query: the token's number, 0 for [CLS]. image: (H, W, 3), drawn under every map in grey, where one is given. All
+    maps share a scale, which ends at their 99.5th percentile so that a single sharp head does not leave the others
+    black.
     """
     maps = np.stack([attention_map(a, query, grid) for a in attention])                     # (L, H, rows, columns)
     L, H = maps.shape[:2]
@@ -20,7 +21,7 @@ def attention_by_layer_figure(attention, grid, query=0, title=None):
     for h in range(H):
         for layer in range(L):
             ax = axes[h][layer]
-            mesh = ax.imshow(maps[layer, h], vmin=0, vmax=np.percentile(maps, 99.5))
+            mesh = draw_map(ax, maps[layer, h], np.percentile(maps, 99.5), image)
             bare(ax)
             if h == 0:
                 ax.set_title(f"layer {layer}")

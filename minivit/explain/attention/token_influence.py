@@ -7,6 +7,7 @@ Attention fills the matrix, the MLP and LayerNorm leave everything off the diago
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LogNorm
 
 from ..style import COLOURS, WIDTH, styled
 
@@ -58,11 +59,14 @@ def change_by_token_figure(changes, token):
 
 @styled
 def token_influence_figure(influences):
-    """Matrices from `token_influence` side by side. influences: {title: (T, T)}. Zero is white. Returns a figure."""
+    """Matrices from `token_influence` side by side, logarithmic from the smallest size to the largest. Zero is white.
+
+    influences: {title: (T, T)}. Returns a figure.
+    """
     figure, axes = plt.subplots(1, len(influences), figsize=(WIDTH, 4.3), squeeze=False)
     for ax, (title, influence) in zip(axes[0], influences.items()):
         shown = np.ma.masked_equal(influence, 0.0)
-        mesh = ax.imshow(shown, vmin=0, vmax=float(np.percentile(influence[influence > 0], 99)))
+        mesh = ax.imshow(shown, norm=LogNorm(shown.min(), shown.max()))
         ax.set(title=title, xlabel="input token j", ylabel="output token i")
         figure.colorbar(mesh, ax=ax, label="size of ∂ output i / ∂ input j", orientation="horizontal")
     return figure

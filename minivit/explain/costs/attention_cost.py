@@ -63,7 +63,7 @@ def tokens_figure(pictures, patch_size):
         above.set_title(f"{side} × {side} pixels\n{T - 1} patches and [CLS]: T = {T}")
         below.add_patch(plt.Rectangle((0, 0), T, T, color=COLOURS[0]))
         below.set(xlim=(0, max(tokens)), ylim=(max(tokens), 0), aspect="equal", xlabel="key (token)",
-                  ylabel="query (token)", title=f"T² = {T * T:,} weights a head")
+                  ylabel="query (token)", title=f"T² = {T * T:,} weights per head")
     return figure
 
 

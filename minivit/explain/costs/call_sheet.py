@@ -1,4 +1,4 @@
-"""The NumPy calls of a piece of the network as a score: one mark a call, from left to right as they are made."""
+"""The NumPy calls of a piece of the network as a score: one mark per call, from left to right as they are made."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,15 +17,15 @@ def kernels(calls):
 
 @styled
 def call_sheet_figure(calls):
-    """One mark a call: its place in time across, the function down, its colour the section that makes it.
+    """One mark per call: its place in time across, the function down, its colour the section that makes it.
 
-    calls: [(function, module)] of an encoder layer, in order. Hollow marks compute nothing. Returns a figure.
+    calls: [(function, module, …)] of an encoder layer, in order. Hollow marks compute nothing. Returns a figure.
     """
     counts = {}
-    for function, _ in calls:
+    for function, *_ in calls:
         counts[function] = counts.get(function, 0) + 1
     functions = sorted(counts, key=lambda name: (name in NO_KERNEL, -counts[name]))
-    sections = [PART_OF.get(module.split(".")[-1], module.split(".")[-1]) for _, module in calls]
+    sections = [PART_OF.get(module.split(".")[-1], module.split(".")[-1]) for _, module, *_ in calls]
     figure, ax = plt.subplots(figsize=(WIDTH, 0.27 * len(functions) + 1.2))
     for section, colour in zip(SECTIONS, COLOURS):
         places = np.array([n for n, found in enumerate(sections) if found == section], int)

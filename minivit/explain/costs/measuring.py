@@ -51,16 +51,19 @@ def exponent(sizes, costs):
 
 
 @styled
-def measured_figure(sizes, panels, xlabel, tail=2):
-    """Costs over sizes on logarithmic axes, a panel for each {unit: {name: costs}}, with the exponent of each line.
+def measured_figure(sizes, panels, xlabel, powers=None):
+    """Costs over sizes on logarithmic axes, a panel for each {unit: {name: costs}}.
 
-    tail: how many of the largest sizes the exponent is fitted to, where the highest power has taken over.
+    powers: {name: k}, the power of the size that the equations say; a dashed line of that slope ends at the line's
+    largest size. Returns a figure.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH if len(panels) > 1 else 0.6 * WIDTH, 3.7), squeeze=False)
     for ax, (unit, lines) in zip(axes[0], panels.items()):
         for (name, costs), colour in zip(lines.items(), COLOURS):
-            k = exponent(sizes[-tail:], costs[-tail:])
-            ax.loglog(sizes, costs, "o-", color=colour, label=f"{name}: power {k:.2f}")
+            ax.loglog(sizes, costs, "o-", color=colour, label=name)
+            if name in (powers or {}):
+                guide = costs[-1] * (np.array(sizes) / sizes[-1]) ** powers[name]
+                ax.loglog(sizes, guide, "--", color=colour, linewidth=1, label=f"slope {powers[name]}")
         ax.set(xlabel=xlabel, ylabel=unit)
         ax.set_xticks(sizes, sizes)
         ax.minorticks_off()

@@ -18,7 +18,8 @@ def variants_figure(configs):
         left.annotate(name, place, xytext=(5, -11), textcoords="offset points", fontsize=9.5)
     for P in _patch_sizes(configs):
         left.plot([], [], "o", color=COLOURS[_patch_sizes(configs).index(P)], label=f"patches of {P} × {P} pixels")
-    left.set(xlabel="parameters (millions)", ylabel="GMACs, one image of 224 × 224 pixels", xlim=(None, 4500))
+    left.set(xlabel="parameters (millions)", ylabel="GMACs, one image of 224 × 224 pixels", xlim=(None, 4500),
+             ylim=(0.6, None))
     left.legend(loc="upper left")
     _draw_shares(right, configs)
     return figure

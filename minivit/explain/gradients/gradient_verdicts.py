@@ -10,7 +10,7 @@ FLOOR = 1e-13
 
 @styled
 def verdict_figure(curves, checks, smoothing=10):
-    """Left: training loss, a running mean over `smoothing` steps. Right: a dot a tensor, its error in the check.
+    """Left: training loss, a running mean over `smoothing` steps. Right: a dot per tensor, its error in the check.
 
     curves: {name: losses}. checks: {name: GradientCheck}, under the same names. Returns a matplotlib figure.
     """
@@ -28,6 +28,6 @@ def verdict_figure(curves, checks, smoothing=10):
     right.axvline(1e-7, color=FAINT, linestyle="--", linewidth=1)
     right.text(1e-7, -0.62, "tolerance", ha="center", fontsize=10, color="#555555")
     right.set_yticks(range(len(checks)), list(checks))
-    right.set(xlim=(FLOOR / 2, 30), ylim=(len(checks) - 0.4, -0.75), xlabel="relative error, a dot a tensor",
+    right.set(xlim=(FLOOR / 2, 30), ylim=(len(checks) - 0.4, -0.75), xlabel="relative error, a dot per tensor",
               title="what gradient_check shows")
     return figure

@@ -10,8 +10,11 @@ MODEL = (("pixels", "the prepared image"), ("patches", "cut and flatten"), ("pat
          ("norm", "final LayerNorm"), ("representation", "read [CLS]"), ("logits", "linear map"),
          ("probabilities", "softmax"))
 LAYER = (("norm1", "LayerNorm"), ("query", "linear map, split into heads"), ("scores", "q kᵀ / √d"),
-         ("attention", "softmax of each row"), ("attended", "A v, merge heads, linear map"), ("residual1", "+ input"),
-         ("norm2", "LayerNorm"), ("hidden", "linear map, GELU"), ("mlp", "linear map"), ("output", "+ residual1"))
+         ("attention", "softmax of each row"), ("attended", "A v, merge heads, linear map"),
+         ("residual1", "input + attended"), ("norm2", "LayerNorm"), ("hidden", "linear map, GELU"),
+         ("mlp", "linear map"), ("output", "residual1 + mlp"))
+# The heights where each residual leaves the way through the boxes, and where it enters a sum.
+RESIDUALS = ((0.48, -5, "equation 2"), (-5.5, -9, "equation 3"))
 COLUMNS = (0.02, 0.36, 0.69)                                            # of a box: letters, then each config
 
 
@@ -34,8 +37,8 @@ def architecture_figure(**configs):
             ax.text(x, 0.75, heading, va="center", fontsize=10, color="#333333")
         bare(ax)
     _arrow(axes[1], (0.5, 0.62), (0.5, 0.34))
-    for start, end in ((0.48, -5), (-5, -9)):
-        _bypass(axes[1], start, end)
+    for start, end, name in RESIDUALS:
+        _bypass(axes[1], start, end, f"residual, {name}")
     return figure
 
 
@@ -104,8 +107,9 @@ def _arrow(ax, start, end):
     ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "#333333"})
 
 
-def _bypass(ax, start, end):
-    """The residual: from one height past the boxes to another."""
-    ax.plot([0.5 if start > 0 else 0.0, -0.07, -0.07], [start, start, end], color=COLOURS[2], linewidth=1.8)
-    ax.annotate("", (0.0, end), (-0.075, end), arrowprops={"arrowstyle": "->", "color": COLOURS[2], "linewidth": 1.8})
-    ax.text(-0.1, (start + end) / 2, "residual", rotation=90, ha="center", va="center", fontsize=10, color=COLOURS[2])
+def _bypass(ax, start, end, name):
+    """The residual: from a point on the way between two boxes, past the boxes, into a sum."""
+    ax.plot(0.5, start, "o", color=COLOURS[2], markersize=6)
+    ax.plot([0.5, -0.07, -0.07], [start, start, end], color=COLOURS[2], linewidth=2.2, gid=name)
+    ax.annotate("", (0.0, end), (-0.075, end), arrowprops={"arrowstyle": "->", "color": COLOURS[2], "linewidth": 2.2})
+    ax.text(-0.1, (start + end) / 2, name, rotation=90, ha="center", va="center", fontsize=10.5, color=COLOURS[2])

@@ -9,6 +9,7 @@ confidence early on may mean that the answer is not there yet, or that it is the
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import PowerNorm
 
 from ... import head, softmax
 from ...images.preparation import denormalise
@@ -29,6 +30,8 @@ def logit_lens(model, trace):
 def logit_lens_figure(model, x, probabilities, truths, columns=2):
     """For each image: the picture, and its classes' probabilities over depth; the true class in bold, marked with ▸.
 
+    White is 0, and the colour grows with the square root, so that small probabilities show too. A dot marks the class
+    in the lead.
     x: prepared images (B, H, W, 3). probabilities: (L + 1, B, K). truths: the true classes (B,). Returns a figure.
     """
     B, (depths, _, K) = len(x), probabilities.shape
@@ -45,13 +48,15 @@ def logit_lens_figure(model, x, probabilities, truths, columns=2):
         right = answer == truth
         picture.set_title(f"{names[truth]}" if right else f"{names[truth]},\ntaken for {names[answer]}",
                           color=COLOURS[0] if right else COLOURS[1], fontsize=10.5)
-        mesh = ax.imshow(probabilities[:, b].T, vmin=0, vmax=1, aspect="auto")
+        mesh = ax.imshow(probabilities[:, b].T, cmap="Blues", norm=PowerNorm(0.5, 0, 1), aspect="auto")
+        ax.plot(range(depths), probabilities[:, b].argmax(axis=-1), "o", color=COLOURS[1], markersize=4)
         ax.set_yticks(range(K), [f"▸ {name}" if k == truth else name for k, name in enumerate(names)], fontsize=8.5)
         ax.get_yticklabels()[truth].set_fontweight("bold")
         ax.set_xticks(range(depths))
         if b >= B - columns:
             ax.set_xlabel("depth (layers passed)")
-    figure.colorbar(mesh, ax=axes.ravel().tolist(), label="probability", shrink=0.6, aspect=30)
+    figure.colorbar(mesh, ax=axes.ravel().tolist(), label="probability", shrink=0.6, aspect=30,
+                    ticks=[0, 0.05, 0.2, 0.5, 1])
     return figure
 
 

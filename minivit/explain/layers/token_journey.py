@@ -1,4 +1,4 @@
-"""One token through the layers, as a filmstrip: what it says, and which patches it has become like."""
+"""One token through the layers, as a filmstrip: which patches it has become like."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,6 +6,8 @@ import numpy as np
 from ...engine.devices import to_device
 from ...images.preparation import denormalise
 from ..style import COLOURS, WIDTH, bare, draw_picture, signed_limits, styled
+
+LARGEST = 0.6                                                           # a cosine; few others reach it
 
 
 def similarities(tokens, token):
@@ -25,35 +27,33 @@ def residual_stream(trace, num_layers):
 
 
 @styled
-def token_journey_figure(prediction, token=0):
-    """A frame a layer: above the token's D channels, scaled to its largest, as a sheet; below its cosine similarity
-    with every patch on the grid. token: 0 for [CLS], else a patch's number. Returns a matplotlib figure.
+def token_journey_figure(prediction, tokens):
+    """A row per token, a frame per layer: over the photo, in grey, the token's cosine similarity with every patch.
+
+    The stronger the colour, the less of the photo shines through; colours end at ±LARGEST.
+    tokens: their numbers, 0 for [CLS] where there is one; a patch is framed. Returns a matplotlib figure.
     """
     config = prediction.model.config
-    L, first = config.num_layers, int(config.class_token)
+    L, first = config.num_layers, config.num_tokens - config.num_patches
     stream = residual_stream(prediction.trace, L)                       # (L + 1, T, D)
-    columns = next(c for c in range(int(np.sqrt(config.width)), 0, -1) if config.width % c == 0)
-    figure, axes = plt.subplots(2, L + 2, figsize=(WIDTH, 3.5), width_ratios=[1.35] + [1] * (L + 1))
-    picture = denormalise(to_device(prediction.x[0], "cpu"), prediction.model.preprocessing)
-    draw_picture(axes[0, 0], picture, "[CLS]" if token < first else f"token {token}")
-    if token >= first:
-        P, (i, j) = config.patch_size, divmod(token - first, config.grid[1])
-        axes[0, 0].add_patch(plt.Rectangle((j * P - 0.5, i * P - 0.5), P, P, fill=False, edgecolor=COLOURS[1],
-                                           linewidth=2.5))
-    bare(axes[0, 0])
-    axes[0, 0].set(xlabel="", ylabel="")
-    axes[1, 0].axis("off")
-    axes[1, 0].text(0.5, 0.5, "above: channels\nof the token\n\nbelow: cosine\nwith each patch", ha="center",
-                    va="center", fontsize=10, transform=axes[1, 0].transAxes)
-    for layer, tokens in enumerate(stream):
-        sheet, ax = tokens[token].reshape(-1, columns), axes[0, layer + 1]
-        shown = ax.imshow(sheet / np.abs(sheet).max(), **signed_limits(np.ones(1)))
-        ax.set_title("input" if layer == 0 else f"layer {layer - 1}")
-        bare(ax)
-        cosine = similarities(tokens, token)[first:].reshape(config.grid)
-        below = axes[1, layer + 1]
-        mesh = below.imshow(cosine, **signed_limits(np.ones(1)))
-        bare(below)
-    figure.colorbar(shown, ax=axes[0, -1], label="of the largest", shrink=0.8)
-    figure.colorbar(mesh, ax=axes[1, -1], label="cosine", shrink=0.8)
+    picture = denormalise(to_device(prediction.x[0], "cpu"), prediction.model.preprocessing)         # (H, W, 3)
+    figure, axes = plt.subplots(len(tokens), L + 2, figsize=(WIDTH, 1.75 * len(tokens)), squeeze=False)
+    for token, row in zip(tokens, axes):
+        draw_picture(row[0], picture, "[CLS]" if token < first else f"token {token}")
+        for layer, (ax, frame) in enumerate(zip(row[1:], stream)):
+            ax.imshow(picture.mean(axis=-1), cmap="gray", vmin=0, vmax=1)
+            cosines = similarities(frame, token)[first:].reshape(config.grid)
+            P = config.patch_size
+            shown = np.kron(cosines, np.ones((P, P)))                   # (H, W)
+            mesh = ax.imshow(shown, alpha=np.minimum(np.abs(shown) / LARGEST, 0.8), **signed_limits(LARGEST))
+            if ax.get_subplotspec().is_first_row():
+                ax.set_title("input" if layer == 0 else f"layer {layer - 1}")
+        for ax in row:
+            bare(ax)
+            ax.set(xlabel="", ylabel="")
+            if token >= first:
+                P, (i, j) = config.patch_size, divmod(token - first, config.grid[1])
+                ax.add_patch(plt.Rectangle((j * P - 0.5, i * P - 0.5), P, P, fill=False, edgecolor=COLOURS[2],
+                                           linewidth=2))
+        figure.colorbar(mesh, ax=row[-1], label="cosine", shrink=0.8, extend="both")
     return figure

@@ -34,20 +34,22 @@ def similarity_by_distance_in_the_sequence(tiles):
 
 @styled
 def similarity_figure(grid, **tables):
-    """Tiles for each table given, similarity_figure((8, 8), random=E0, trained=E). Returns a figure."""
-    figure, axes = plt.subplots(1, len(tables), figsize=(WIDTH, 3.9), squeeze=False)
+    """Tiles for each table given, similarity_figure((8, 8), random=E0, trained=E), each table on its own scale, from
+    its lowest cosine to 1. Returns a figure.
+    """
+    figure, axes = plt.subplots(1, len(tables), figsize=(WIDTH, 4.2), squeeze=False)
     rows, columns = grid
     for ax, (name, table) in zip(axes[0], tables.items()):
         tiles = similarity_tiles(table, grid)
         for i in range(rows):
             for j in range(columns):
-                mesh = ax.imshow(tiles[i, j], extent=(j + 0.05, j + 0.95, i + 0.95, i + 0.05), vmin=-1, vmax=1,
-                                 cmap=MAGNITUDE)
+                mesh = ax.imshow(tiles[i, j], extent=(j + 0.05, j + 0.95, i + 0.95, i + 0.05),
+                                 vmin=tiles.min(), vmax=1, cmap=MAGNITUDE)
         ax.set(xlim=(0, columns), ylim=(rows, 0), title=name.replace("_", " "), xlabel="patch column")
         ax.set_xticks(np.arange(columns) + 0.5, range(columns))
         ax.set_yticks(np.arange(rows) + 0.5, range(rows))
+        figure.colorbar(mesh, ax=ax, label="cosine similarity", orientation="horizontal")
     axes[0, 0].set_ylabel("patch row")
-    figure.colorbar(mesh, ax=axes, label="cosine similarity", shrink=0.75, pad=0.01)
     return figure
 
 
@@ -70,17 +72,17 @@ def sequence_distance_figure(columns, **curves):
 def position_table_figure(grid, **tables):
     """Twelve channels of position tables, three from each quarter, each channel a picture of the grid.
 
-    tables: (T, D) or (1, T, D) each. Returns a figure; every picture has its own scale, and white is zero.
+    tables: (T, D) or (1, T, D) each. Returns a figure; a table has one scale for its twelve, and white is zero.
     """
-    figure, axes = plt.subplots(len(tables), 12, figsize=(WIDTH, 1.25 * len(tables)), squeeze=False)
+    figure, axes = plt.subplots(len(tables), 12, figsize=(WIDTH, 1.4 * len(tables)), squeeze=False)
     for row, (name, table) in zip(axes, tables.items()):
         patches = np.asarray(table).reshape(-1, np.shape(table)[-1])[-grid[0] * grid[1]:]             # (N, D)
         quarter = patches.shape[1] // 4
         channels = [q * quarter + k for q in range(4) for k in (0, quarter // 10, quarter // 4)]
         for ax, channel in zip(row, channels):
-            picture = patches[:, channel].reshape(grid)
-            ax.imshow(picture, **signed_limits(picture))
+            mesh = ax.imshow(patches[:, channel].reshape(grid), **signed_limits(patches[:, channels]))
             bare(ax)
             ax.set_title(f"{channel}")
         row[0].set_ylabel(name.replace("_", " "))
+        figure.colorbar(mesh, ax=list(row), label="value", pad=0.01, aspect=8)
     return figure

@@ -50,11 +50,16 @@ def read_out_figure(cls_by_depth, class_names, depths):
 
 
 @styled
-def read_out_accuracy_figure(accuracies, chance):
-    """Accuracy against depth for several read-outs. accuracies: {name: [share after 0, 1, … layers]}."""
+def read_out_accuracy_figure(accuracies, chance, count):
+    """Accuracy against depth for several read-outs. accuracies: {name: [share after 0, 1, … layers]} of `count` images.
+
+    The bars are one standard error, √(a (1 - a) / count).
+    """
     figure, ax = plt.subplots(figsize=(WIDTH * 0.75, 3.2))
     for (name, shares), colour, marker in zip(accuracies.items(), COLOURS, "os^"):
-        ax.plot(range(len(shares)), [100 * share for share in shares], color=colour, marker=marker, label=name)
+        shares = np.array(shares)
+        ax.errorbar(range(len(shares)), 100 * shares, 100 * np.sqrt(shares * (1 - shares) / count), color=colour,
+                    marker=marker, capsize=3, label=name)
     ax.axhline(100 * chance, color="black", linestyle="--", linewidth=1, label="guessing")
     ax.set(xlabel="layers passed", ylabel="right class (%)", ylim=(0, None))
     ax.legend(loc="upper left")

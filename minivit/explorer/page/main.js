@@ -34,23 +34,25 @@ async function start() {
   const { mean, std } = model.preprocessing;
   const app = {
     model, size, state: initial_state(size), base: null, pixels: null, trace: null, gradient: null, baseline: null,
-    milliseconds: {}, labels: model.labels ?? Array.from({ length: size.K }, (_, k) => `class ${k}`),
+    milliseconds: {}, asked: 0, labels: model.labels ?? Array.from({ length: size.K }, (_, k) => `class ${k}`),
     black: mean.map((m, c) => -m / std[c]), token_name, token_short, select, change, reset, use_picture, fail,
   };
   const worker = new Worker("worker.js", { type: "module" });
   worker.postMessage({ weights: weights.slice(0) });
-  let asked = 0, waiting = null, changedAt = 0;
+  let waiting = null, changedAt = 0;
 
   function token_name(t) { return t < size.first ? "[CLS]" : `patch ${t - size.first}`; }
   function token_short(t) { return t < size.first ? "CLS" : String(t - size.first); }
 
   /** Look elsewhere: {token, layer, head, view, …}. Nothing is computed anew, but for another class's gradient. */
   function select(what) {
+    const start = performance.now();
     if (["token", "layer", "head"].some((name) => name in what) && app.state.view === "picture") app.state.view = "attention";
     Object.assign(app.state, what);
     write_address(app.state, model, size);
     if ("label" in what) ask();
     draw();
+    app.milliseconds.look = performance.now() - start;
   }
 
   /** Change the picture or the network, and compute. */
@@ -78,7 +80,7 @@ async function start() {
     app.pixels = edited(app.base, state, size, app.black);
     app.touched = is_touched(state);
     document.documentElement.dataset.busy = "yes";
-    waiting = { id: ++asked, pixels: app.pixels, label: state.label, changes: {
+    waiting = { id: ++app.asked, pixels: app.pixels, label: state.label, changes: {
       positions: state.positions, temperature: state.temperature, headsOff: [...state.headsOff], layersOff: [...state.layersOff] } };
     send();
   }
@@ -105,7 +107,7 @@ async function start() {
     }
     if (waiting) return;                                   // a newer question is on its way: draw its answer instead
     draw(data.gradient ? of_gradient : views);
-    if (data.gradient && data.id === asked) {
+    if (data.gradient && data.id === app.asked) {
       app.milliseconds.change = performance.now() - changedAt;
       document.documentElement.dataset.busy = "no";
       announce();
@@ -132,6 +134,12 @@ async function start() {
   const guide = tour(app, $("tour"));
   const draw = (which = views) => { if (app.trace) { chip(); for (const view of which) view(); guide.draw(); } };
 
+  /** Where the address says: the tour's section, or a part of the page. */
+  function begin() {
+    if (app.state.section !== null) guide.open(app.state.section, { keep: true });
+    else if (app.state.part) document.querySelector(`[data-part="${CSS.escape(app.state.part)}"]`)?.scrollIntoView({ block: "start" });
+  }
+
   $("open-tour").addEventListener("click", () => guide.open(app.state.section ?? 0));
   $("theme").addEventListener("click", () => {
     const dark = (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
@@ -144,13 +152,13 @@ async function start() {
     if (name && name !== app.state.picture) await sources.open(name);
     else ask();
     draw();
-    if (app.state.section !== null) guide.open(app.state.section, { keep: true });
+    begin();
   });
   $("chip").addEventListener("click", (event) => { event.preventDefault(); $("answer").scrollIntoView({ block: "center", behavior: "smooth" }); });
   document.querySelector("[data-skip]").addEventListener("click", (event) => { event.preventDefault(); story.focus(); });
   globalThis.explorer = app;                               // for the reader's console
   await sources.open(read_address(app.state, model, size));
-  if (app.state.section !== null) guide.open(app.state.section, { keep: true });
+  begin();
 }
 
 start().catch((error) => {

@@ -1,7 +1,8 @@
-// What the reader has chosen, and its short form in the address: #section=6&layer=3&head=1&patch=27&picture=ship-2.
+// What the reader has chosen, and its short form in the address: #section=6&layer=3&head=1&patch=27&picture=ship-2. An
+// address may also name a part of the page, #part=backward, to begin there.
 
 export function initial_state({ L }) {
-  return { section: null, layer: L - 1, head: 0, token: 0, picture: null, label: null, view: "picture", tool: "look",
+  return { section: null, part: null, layer: L - 1, head: 0, token: 0, picture: null, label: null, view: "picture", tool: "look",
            ...untouched() };
 }
 
@@ -20,6 +21,7 @@ export function read_address(state, model, { L, H, N, first }) {
     return text !== null && /^\d+$/.test(text) && value < below ? value : null;
   };
   state.section = whole("section", 18);
+  state.part = words.get("part");
   state.layer = whole("layer", L) ?? state.layer;
   state.head = words.get("head") === "mean" ? "mean" : whole("head", H) ?? state.head;
   const patch = whole("patch", N);

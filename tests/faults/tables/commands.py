@@ -5,6 +5,7 @@ from ..fault import Fault as F
 FAULTS = [
     F("a mistake ends with 0", "commands/cli", "return 2", "return 0"),
     F("Ctrl-C ends with 0", "commands/cli", "return 130", "return 0"),
+    F("errors go to stdout", "commands/cli", "print(_1, file=sys.stderr)", "print(_1)", within="_run"),
     F("an error keeps its lines", "commands/cli", "' '.join(str(error).split())", "str(error)"),
     F("the command's status is lost", "commands/cli", "_1.run(_1) or 0", "_1.run(_1) and 0"),
     F("a size is width x height", "commands/arguments", "sides[0] if _1 else sides",
@@ -36,7 +37,6 @@ FAULTS = [
     F("random weights may be frozen", "commands/starting", "['freeze'] * options.freeze", "[]"),
     F("a size of the start without one is ignored", "commands/starting", "getattr(options, name) is not None", "False",
       within="check"),
-    F("a folder called run is in the way", "commands/outputs", "f'.{path.name}.part'", "'run'"),
     F("the mean crop in training", "commands/starting", "Preprocessing(crop_fraction=1.0)", "Preprocessing()"),
     F("the model's width is the MLP's", "commands/starting", "mlp_width = sizes['mlp-width']",
       "mlp_width = sizes['width']"),
@@ -45,5 +45,9 @@ FAULTS = [
     F("GMACs are FLOPs", "commands/variants", "macs(c) / 1000000000.0", "2 * macs(c) / 1000000000.0"),
     F("half precision is single", "commands/variants", "2 * n", "4 * n"),
     F("a figure of any format is a png", "commands/explain", "format = file_format", "format = 'png'"),
+    F("the figure's numbers are the first layer's", "commands/explain", "cls_attention(prediction)",
+      "cls_attention(prediction, 0)"),
+    F("what a file does not tell is not taken", "commands/explore", "load(_1, **loading_options(options))", "load(_1)"),
+    F("the BLAS kernel's name is lost", "commands/machine", "library.get('architecture')", "None"),
     F("a CUDA version's minor is lost", "commands/info", "_1 % 1000 // 10", "_1 % 10"),
 ]

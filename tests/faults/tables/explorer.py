@@ -6,5 +6,11 @@ FAULTS = [
     F("one scale for all rows", "explorer/weights", "np.abs(rows).max(axis=1)",
       "np.full(len(rows), np.abs(rows).max())"),
     F("scaled numbers are cut, not rounded", "explorer/weights", "np.round(_1)", "np.trunc(_1)"),
+    F("other hosts' pages are answered", "explorer/serving", "host not in _1", "False"),
+    F("a batch is shown", "explorer/serving", "len(prediction) != 1", "False"),
+    F("a model without head is shown", "explorer/serving", "not model.config.num_classes", "False"),
+    F("a file of no known kind", "explorer/serving", "path not in self.files", "False"),
+    F("all devices of the network are answered", "explorer/serving", "LOOPBACK = '127.0.0.1'",
+      "LOOPBACK = '0.0.0.0'"),
     F("the wire may be of any size", "explorer/weights", "len(data) <= WIRE", "True"),
 ]

@@ -25,10 +25,21 @@ FAULTS = [
     # prediction
     F("the least likely first", "prediction", "np.argsort(-_1, ...)", "np.argsort(_1, ...)"),
     F("one image's attention keeps a batch axis", "prediction", "[_1[0] for _1 in maps]", "maps"),
+    F("a member of a batch is the first", "prediction",
+      "Prediction(self.model, self.x[_1:_2], self._logits[_1:_2], is_batch=False)",
+      "Prediction(self.model, self.x[_1:_2], self._logits[:1], is_batch=False)"),
     F("a label's name is not looked up", "prediction", "known.index(one)", "0"),
     F("the loss's gradient of ones", "prediction", "loss.backward(_1)", "loss.backward(_1) * 0 + 1"),
     F("a model without head answers", "prediction", "not model.config.num_classes", "False"),
     F("another number of labels", "prediction", "len(labels) != B", "False"),
+    # trace
+    F("the traced MLP reads the stream before its norm", "tracing", "linear.forward(s['norm2'], _1)",
+      "linear.forward(s['residual1'], _1)"),
+    F("the trace reads out the last token", "tracing", "normed[:, 0] if _1 else normed",
+      "normed[:, -1] if _1 else normed"),
+    F("the trace's scores are not scaled", "tracing", "attention.scores(query, key)",
+      "query @ key.swapaxes(-1, -2)"),
+    F("what another network has made is not read", "tracing", "(given or {}).get(prefix + name, array)", "array"),
     # trees
     F("names of the tree without their place", "trees", "_1[:-1]", "_1"),
 ]

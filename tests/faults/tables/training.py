@@ -10,6 +10,8 @@ FAULTS = [
       "np.random.default_rng([_1, _3])"),
     F("each step draws the same augmentation", "training/prepared", "np.random.default_rng([_1, _2, _3])",
       "np.random.default_rng([_1, _2])"),
+    F("an epoch less", "training/loop", "_train(data, config, recipe, ...)",
+      "_train(data, config, replace(recipe, epochs=max(1, recipe.epochs - 1)), ...)"),
     F("no shuffling", "training/loop", "np.random.default_rng([_1, _2]).permutation(_3)", "_3"),
     F("labels of other images", "training/prepared", "_1.labels[places]", "_1.labels[np.sort(places)]"),
     F("warm-up in steps, not epochs", "training/loop", "_1.warmup_epochs * _2", "_1.warmup_epochs"),
@@ -28,7 +30,8 @@ FAULTS = [
     F("a start is shared, not copied", "training/loop", "lambda a: a.astype(_1)",
       "lambda a: a.astype(_1, copy=False)"),
     F("a loss that is not finite goes on", "training/loop", "not math.isfinite(_1)", "False"),
-    F("leftovers stay", "training/loop", "remove_leftovers(_1)", "None"),
+    F("leftovers stay", "training/loop", "remove_leftovers(_1)", "None",
+      tests="tests/training/test_training.py::test_what_a_killed_run_left_behind_is_taken_away"),
     F("right answers against other labels", "training/loop", "_1.argmax(axis=1) == labels",
       "_1.argmax(axis=1) == labels[::-1]"),
     # the schedule
