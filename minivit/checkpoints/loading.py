@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..config import LARGEST
 from ..errors import CheckpointError, plain
 from ..images.preparation import Preprocessing
 from ..model import VisionTransformer, as_dtype
-from . import fitting, google, hugging_face, native, position_resampling, timm, torchvision
+from ..ranges import whole
+from . import fitting, google, hugging_face, native, new_head, position_resampling, timm, torchvision
 from .configuring import read_config
 from .containers import open_source, packaged  # noqa: F401 - packaged is looked up here
 from .params import read_params
@@ -46,7 +48,7 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
          layer_norm_eps: float | None = None, gelu: str | None = None, pool: str | None = None,
          image_size: int | tuple[int, int] | None = None, resample: str | None = None,
          labels: Sequence[str] | None = None, preprocessing: Preprocessing | None = None,
-         key: str | None = None, prefix: str | None = None, revision: str | None = None,
+         num_classes: int | None = None, key: str | None = None, prefix: str | None = None, revision: str | None = None,
          token: str | bool | None = None) -> VisionTransformer:
     """A VisionTransformer from weights in any of these forms, told apart by their content.
 
@@ -61,12 +63,16 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     final norm does not tell. image_size: pixels, one number or (height, width); learned positions are resampled unless
     its grid is the trained one. resample: "google", "timm", "hugging_face" or "torchvision", by default as the weights'
     own library does it (position_resampling). labels: the K classes' names. preprocessing: a minivit.Preprocessing.
+    num_classes: 0 for the model without its head, which then returns the representation; K for a fresh head of zeros
+    where the weights' own is for another number of classes (the labels then go with it).
     key: where a file holds several state dicts, the one to read. prefix: where it holds several models, what the names
     of the one to read begin with. revision: a branch, tag or commit on the hub, by default the newest. token: for the
     hub; by default the one that HF_TOKEN or its login holds. Tensors that a plain ViT has no use for are told on
     stderr, and stand in model.origin.ignored. Raises CheckpointError for what is missing, unexpected, mis-shaped or not
     finite.
     """
+    if num_classes is not None:
+        whole("num_classes", num_classes, 0, LARGEST["num_classes"])
     opened = unstacked(unwrapped(open_source(source, key, revision, token), prefix))
     form = form_of(opened)
     dtype = as_dtype(dtype or opened.dtype)
@@ -77,6 +83,9 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
         places, ignored = fitting.fit_names(opened, form)
         config, own_labels, told_size = read_config(opened, form, places, changes)
         places = with_norm(places, config.pool)
+        places, no_longer = new_head.left_out(places, config.num_classes, num_classes)
+        if num_classes is not None and num_classes != config.num_classes:
+            config, own_labels = replace(config, num_classes=0), None
         fitting.fit_shapes(opened, form, places, config, ignored)
         wanted = _wanted(config, changes, told_size)
         if preprocessing is None:
@@ -84,12 +93,15 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
             preprocessing = form.preprocessing(opened, own)
         params = read_params(opened, form, places, config, dtype)
     ignored = opened.ignored | ignored
-    _tell(ignored, opened.assumed, opened.label)
-    origin = Origin(form.NAME, ignored, tuple(opened.assumed), commit=opened.commit)
+    _tell(ignored | (no_longer if num_classes else {}), opened.assumed, opened.label)
+    origin = Origin(form.NAME, ignored | no_longer, tuple(opened.assumed), commit=opened.commit)
     if config.position == "learned":
         origin = replace(origin, positions=params["pos_embed"], grid=config.grid, resample=resample or form.RESAMPLE)
         params["pos_embed"] = position_resampling.resample(params["pos_embed"], config.grid, wanted.grid,
                                                            origin.resample)
+    if num_classes and not config.num_classes:
+        wanted = replace(wanted, num_classes=num_classes)
+        params["head"] = new_head.zeros(config.width, num_classes, dtype)
     return VisionTransformer(wanted, params, name=_name(source, opened), origin=origin,
                              labels=own_labels if labels is None else labels, preprocessing=preprocessing)
 

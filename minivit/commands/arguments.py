@@ -50,11 +50,14 @@ def add_device(parser):
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to compute (%(default)s)")
 
 
-def model_from(options):
-    """The model that --model and --device name, with what the options tell of it. Raises CheckpointError."""
+def model_from(options, **more):
+    """The model that --model and --device name, with what the options tell of it. Raises CheckpointError.
+
+    more: other keyword arguments of minivit.load.
+    """
     from ..checkpoints.loading import DEFAULT, load
     source = DEFAULT if options.model is None else options.model
-    return load(source, **loading_options(options)).to(options.device)
+    return load(source, **loading_options(options), **more).to(options.device)
 
 
 def image_size(text):

@@ -50,7 +50,8 @@ def add_to(commands):
                         help="an image file, or - for standard input (the photo that comes with minivit)")
     add_model(parser)
     parser.add_argument("--variant", metavar="NAME", help="a variant of the table, with random weights: B/16, Ti/16 …")
-    parser.add_argument("--num-classes", type=whole, metavar="K", help="with --variant: classes (1000)")
+    parser.add_argument("--num-classes", type=whole, metavar="K",
+                        help="0 for no head, others than the model's for one of zeros (its own; --variant: 1000)")
     parser.add_argument("--seed", type=whole, metavar="N", help="with --variant: decides the random weights (0)")
     parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the arrays, under the steps' names")
     add_json(parser, "the table")
@@ -97,9 +98,8 @@ def write(steps, path):
 def _check(options):
     if options.model and options.variant:
         raise ValueError("--model has trained weights and --variant random ones: give one of the two")
-    for name in ("num_classes", "seed"):
-        if getattr(options, name) is not None and not options.variant:
-            raise ValueError(f"--{name.replace('_', '-')} goes with --variant: a trained model has its own")
+    if options.seed is not None and not options.variant:
+        raise ValueError("--seed goes with --variant: a trained model has its own weights")
     for name in LOADING:
         if name != "image_size" and getattr(options, name) is not None and options.variant:
             raise ValueError(f"--{name.replace('_', '-')} goes with --model: a variant has its own")
@@ -113,7 +113,7 @@ def _model(options):
     """The model, and the lines that say what it is."""
     changes = {} if options.image_size is None else {"image_size": options.image_size}
     if not options.variant:
-        model = model_from(options)
+        model = model_from(options, num_classes=options.num_classes)
         return model, repr(model)
     if options.num_classes is not None:
         changes["num_classes"] = options.num_classes

@@ -4,22 +4,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ..training.recipe import Recipe
-from .arguments import (
-    LOADING,
-    add_device,
-    add_loading,
-    folder,
-    image_size,
-    loading_options,
-    new_command,
-    positive,
-    seconds,
-    whole,
-)
+from . import starting
+from .arguments import add_device, folder, new_command, seconds, whole
 from .outputs import check_folder
 
 DESCRIPTION = """\
-Train a Vision Transformer with this package's own backward pass, from random weights or, with --start, from a model's.
+Train a Vision Transformer with this package's own backward pass, from random weights or, with --start, from a model's:
+then patches, width, layers, heads, eps, GELU, read-out and preprocessing are that model's, and its head is replaced by
+one of zeros where the classes of DATA are others.
 
 DATA is a folder, a .zip or a .tar (.tar.gz, .tar.xz) in ImageFolder layout, <split>/<class>/<image>, or CIFAR-10's
 original binary version, cifar-10-binary.tar.gz or the folder in it, whose splits are train and test. All images are
@@ -46,10 +38,12 @@ a long run with all that holds off overfitting, shown in curve.png; Ctrl-C at an
 
 another cosine from its weights:
   minivit train cifar-10-binary.tar.gz --split train --out runs/longer --start runs/long/model.safetensors \\
-      --width 256 --layers 7 --epochs 50 --optimiser muon --weight-decay 0.1 --peak-rate 5e-4 --average 0.9998
+      --epochs 50 --optimiser muon --weight-decay 0.1 --peak-rate 5e-4 --average 0.9998
+
+a trained model for classes of your own; with --freeze its head alone:
+  minivit train photos --out runs/mine --start ViT-B_16.npz --epochs 10 --batch-size 32 --peak-rate 3e-5 --head-rate 10
 """
 
-OF_START = tuple(name for name in LOADING if name != "image_size")       # --image-size is the new model's
 
 
 def add_to(commands):
@@ -59,18 +53,7 @@ def add_to(commands):
     parser.add_argument("--split", default="", help="folder inside DATA whose folders are the classes (DATA itself)")
     parser.add_argument("--out", required=True, type=folder, metavar="FOLDER", help="where the run's files go")
 
-    model = parser.add_argument_group("model")
-    model.add_argument("--image-size", type=image_size, default=32, metavar="SIZE",
-                       help="pixels, one number or HEIGHTxWIDTH (%(default)s)")
-    for name, letter, default, text in (("patch-size", "P", 4, "side of a patch, pixels"),
-                                        ("width", "D", 128, "channels of a token"),
-                                        ("layers", "L", 6, "encoder layers"),
-                                        ("heads", "H", 4, "attention heads"),
-                                        ("mlp-width", "M", 512, "hidden width of the MLP")):
-        model.add_argument(f"--{name}", type=positive, default=default, metavar=letter, help=f"{text} (%(default)s)")
-
-    model.add_argument("--start", metavar="NAME|PATH", help="begin with the weights of this model (random weights)")
-
+    starting.add_to(parser)
     recipe = parser.add_argument_group("recipe")
     for name, kind, text in (
             ("epochs", int, "passes over the training images"), ("batch-size", int, "images a step"),
@@ -89,10 +72,12 @@ def add_to(commands):
             ("stochastic-depth", float, "rate at which an image skips the last layer, less for earlier ones"),
             ("rand-augment", int, "operations of RandAugment on each image, such as 2: colours, rotation, shear, …"),
             ("magnitude", float, "how strong these are, 0 to 1"),
-            ("mixing", float, "share of the batches that mixup or cutmix mixes")):
+            ("mixing", float, "share of the batches that mixup or cutmix mixes"),
+            ("head-rate", float, "the head's learning rate, as a multiple of that of the rest")):
         recipe.add_argument(f"--{name}", type=kind, default=getattr(Recipe(), name.replace("-", "_")), metavar="N",
                             help=f"{text} (%(default)s)")
 
+    recipe.add_argument("--freeze", action="store_true", help="with --start: train the head alone")
     recipe.add_argument("--held-out", type=int, metavar="N",
                         help="training images kept back to measure on after each epoch "
                              f"({Recipe.held_out}, of fewer than {10 * Recipe.held_out} images a tenth)")
@@ -104,7 +89,6 @@ def add_to(commands):
     parser.add_argument("--save-seconds", type=seconds, default=60, metavar="S",
                         help="time between saves (%(default)s)")
     parser.add_argument("--curve", action="store_true", help="draw curve.png anew after each epoch")
-    add_loading(parser, with_image_size=False)
     add_device(parser)
 
 
@@ -112,22 +96,22 @@ def run(options):
     """Read the images, train, and say where the model is."""
     settings = {field.name: getattr(options, field.name) for field in fields(Recipe)}
     recipe = Recipe(**settings | {"held_out": 0 if options.held_out is None else options.held_out})
+    starting.check(options)
+    _check_out(options)
     import sys
 
-    from ..checkpoints.loading import load
-    from ..config import ViTConfig
+    from ..checkpoints.new_head import for_classes
     from ..errors import plain
-    from ..images.preparation import Preprocessing
     from ..training.data import read_labelled_images
     from ..training.loop import train
-    config = ViTConfig(patch_size=options.patch_size, width=options.width, num_layers=options.layers,
-                       mlp_width=options.mlp_width, num_heads=options.heads, image_size=options.image_size)
+    start, config, preprocessing = starting.begin(options)           # a mistake in them is told before the long read
     recipe.check_fits(config)
-    _check_out(options)
-    preprocessing = Preprocessing(crop_fraction=1.0)
-    # A mistake in it is told before the long read.
-    start = None if options.start is None else load(options.start, **loading_options(options, OF_START))
     data = read_labelled_images(options.data, options.split, config.height_width, preprocessing)
+    if start is not None:
+        start, told = for_classes(start, data.classes)
+        config = start.config
+        if told:
+            print(plain(f"minivit: {told}"), file=sys.stderr)
     if options.held_out is None:
         recipe = replace(recipe, held_out=min(Recipe.held_out, len(data) // 10))
     try:

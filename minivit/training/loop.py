@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ..checkpoints.native import describe, save
 from ..engine.devices import to_device
 from ..trees import tree_map
-from . import lock
+from . import frozen, lock
 from .dropped import Draw
 from .evaluation import evaluate
 from .initial_weights import init
@@ -127,7 +127,8 @@ def _step(model, state, recipe, batch, rate, left):
     _, labels, x, targets, rng = batch
     x, targets = to_device(x, model.device), to_device(targets, model.device)            # (B, H, W, 3), (B, K)
     draw = Draw.of(rng, len(x), model.config, recipe.patch_dropout * left, recipe.stochastic_depth)
-    value, grads, logits = model.training_pass(x, targets, draw)
+    passed = frozen.training_pass(model, x, targets, draw) if recipe.freeze else model.training_pass(x, targets, draw)
+    value, grads, logits = passed
     grads, _ = clip(grads, recipe.largest_gradient)
     state.update(grads, rate, recipe)
     value = float(value)                                     # a GPU waits here, once it has all of the step to do

@@ -39,10 +39,10 @@ class Muon:
         return cls({n: np.zeros_like(a) for n, a in flat.items() if orthogonalised(n)},
                    AdamW.for_params({n: a for n, a in flat.items() if not orthogonalised(n)}))
 
-    def step(self, params, grads, rate, decay):
-        """One step: changes params and the state in place."""
+    def step(self, params, grads, rate, decay, head_rate=1.0):
+        """One step: changes params and the state in place. head_rate: as AdamW's."""
         params, grads = flatten(params), flatten(grads)
-        self.adamw.step({n: params[n] for n in self.adamw.first}, grads, rate, decay)
+        self.adamw.step({n: params[n] for n in self.adamw.first}, grads, rate, decay, head_rate)
 
         def directions(name):
             w, g, m = params[name], grads[name], self.momentum[name]                     # (in, out)

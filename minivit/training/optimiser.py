@@ -3,6 +3,8 @@
     m = β₁ m + (1 - β₁) g            v = β₂ v + (1 - β₂) g²
     m̂ = m / (1 - β₁ᵗ)                v̂ = v / (1 - β₂ᵗ)
     w = w - rate · (m̂ / (√v̂ + ε) + decay · w)
+
+The head may have head_rate times the rate of the rest: where these are trained and it is new, it has further to go.
 """
 
 import math
@@ -33,18 +35,21 @@ class AdamW:
         flat = flatten(params)
         return cls({n: np.zeros_like(a) for n, a in flat.items()}, {n: np.zeros_like(a) for n, a in flat.items()})
 
-    def step(self, params, grads, rate, decay):
-        """One step: changes params and the moments in place. Only weight matrices decay, not biases, norms, tokens."""
+    def step(self, params, grads, rate, decay, head_rate=1.0):
+        """One step: changes params and the moments in place. Only weight matrices decay, not biases, norms, tokens.
+
+        What params hold beside those that the optimiser was made for stays as it is. head_rate: the head's rate / rate.
+        """
         self.steps += 1
-        # Numbers alone are worked out here: inside `update`, a GPU would do it in float32, and for every element.
-        step = rate / (1 - self.beta1 ** self.steps)
         correction = math.sqrt(1 - self.beta2 ** self.steps)
-        numbers = (self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2, step, correction, self.epsilon)
         params, grads = flatten(params), flatten(grads)
 
         def of_parameter(name):
             arrays = (params[name], grads[name], self.first[name], self.second[name])
-            whole = (1 - rate * decay if decays(name) else 1.0, *numbers)
+            # Numbers alone are worked out here: inside `update`, a GPU would do it in float32, and for every element.
+            own = rate * head_rate if name.startswith("head.") else rate
+            whole = (1 - own * decay if decays(name) else 1.0, self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2,
+                     own / (1 - self.beta1 ** self.steps), correction, self.epsilon)
             if all(a.flags.c_contiguous for a in arrays):
                 by_rows(update, *arrays, whole=whole)
             else:

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-from ..ranges import real, whole
+from ..ranges import real, shown, whole
 
 WHOLE = {"epochs": (1, 10 ** 6), "batch_size": (1, 10 ** 6), "padding": (0, 4_096), "held_out": (0, 10 ** 9),
          "seed": (0, 2 ** 64 - 1), "rand_augment": (0, 100)}
 REAL = {"peak_rate": (0, 1e30), "largest_gradient": (0, 1e30), "weight_decay": (0, 1e6), "warmup_epochs": (0, 1e6),
         "mixup": (0, 1e6), "cutmix": (0, 1e6), "label_smoothing": (0, 1), "average": (0, 1), "patch_dropout": (0, 1),
-        "stochastic_depth": (0, 1), "erase": (0, 1), "magnitude": (0, 1),
-        "mixing": (0, 1)}
+        "stochastic_depth": (0, 1), "erase": (0, 1), "magnitude": (0, 1), "mixing": (0, 1), "head_rate": (0, 1e6)}
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,8 @@ class Recipe:
     that lose a rectangle. patch_dropout: share of the patches that each image goes without at the first step; it falls
     evenly to 0. stochastic_depth: rate at which images skip the last layer, less for earlier ones. rand_augment: how
     many of RandAugment's operations an image goes through, of this magnitude, 0 to 1. mixing: share of the batches that
-    mixup or cutmix mixes, all of them by default.
+    mixup or cutmix mixes, all of them by default. head_rate: the head's learning rate, as a multiple of the others' at
+    every step. freeze: only the head is trained; the rest has no gradient, no moments and no decay.
     """
 
     epochs: int = 25
@@ -50,13 +50,15 @@ class Recipe:
     rand_augment: int = 0
     magnitude: float = 0.5
     mixing: float = 1.0
+    head_rate: float = 1.0
+    freeze: bool = False
 
     def __post_init__(self):
         for name, (low, high) in WHOLE.items():
             whole(name, getattr(self, name), low, high)
         for name, (low, high) in REAL.items():
             real(name, getattr(self, name), low, high)
-        for name in ("peak_rate", "largest_gradient"):
+        for name in ("peak_rate", "largest_gradient", "head_rate"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} is above 0, found 0")
         for name in ("label_smoothing", "average", "patch_dropout", "stochastic_depth"):
@@ -69,6 +71,10 @@ class Recipe:
             raise ValueError(f"mixing {self.mixing} changes nothing without mixup or cutmix: give one of them too")
         if self.optimiser not in ("adamw", "muon"):
             raise ValueError(f'optimiser is "adamw" or "muon", found {self.optimiser!r}')
+        if not isinstance(self.freeze, bool):
+            raise ValueError(f"freeze is True or False, found {shown(self.freeze)}")
+        if self.freeze and self.optimiser == "muon":
+            raise ValueError("optimiser muon is for the layers' matrices, which freeze leaves as they are: give adamw")
 
     def check_fits(self, config):
         """Raises ValueError for settings that would leave nothing of this model's images, or change nothing."""

@@ -12,6 +12,7 @@ from ..engine.gpu.kernels import fused
 from ..errors import CheckpointError
 from ..ranges import real, shown, whole
 from ..trees import flatten, tree_map
+from . import frozen
 from .muon import Muon
 from .optimiser import AdamW
 from .recipe import Recipe
@@ -25,7 +26,7 @@ OPTIMISERS = {"adamw": AdamW, "muon": Muon}
 class State:
     """What changes during a run. log: a row (dict) an epoch; sums: loss, right answers and images of this epoch.
 
-    average: the weights' moving average, nested like params, or None.
+    average: the moving average of the weights that are trained, nested like params, or None.
     """
 
     params: dict
@@ -38,15 +39,16 @@ class State:
     @classmethod
     def of(cls, params, recipe):
         """The state before the first step."""
-        average = tree_map(lambda a: a.copy(), params) if recipe.average else None
-        return cls(params, OPTIMISERS[recipe.optimiser].for_params(params), average)
+        trained = frozen.trained(params, recipe.freeze)
+        average = tree_map(lambda a: a.copy(), trained) if recipe.average else None
+        return cls(params, OPTIMISERS[recipe.optimiser].for_params(trained), average)
 
     def update(self, grads, rate, recipe):
         """One step of the optimiser, and of the average: a ← share · a + (1 - share) · w, in place.
 
         The share rises to recipe.average: early on, the average would else consist of random weights.
         """
-        self.optimiser.step(self.params, grads, rate, recipe.weight_decay)
+        self.optimiser.step(self.params, grads, rate, recipe.weight_decay, recipe.head_rate)
         self.step += 1
         if self.average is not None:
             share = min(recipe.average, (1 + self.step) / (10 + self.step))
@@ -56,7 +58,7 @@ class State:
 
     def result(self, model):
         """The model with the averaged weights where there are any, else as it is."""
-        return model if self.average is None else model.with_params(self.average)
+        return model if self.average is None else model.with_params({**self.params, **self.average})
 
     def arrays(self):
         """Every array of the state under one flat name; the very arrays, so that writing into them restores it."""

@@ -396,7 +396,7 @@ def test_names_in_messages_that_are_no_options():
     (["trace", "--variant", "B/16", "--model", "cifar10"], "one of the two"),
     (["trace", "--variant", "B/16", "--image-size", "100"], "patches of 16 x 16"),
     (["trace", "--variant", "B/16", "--image-size", "big"], "HEIGHTxWIDTH"),
-    (["trace", "--num-classes", "7"], "goes with --variant"), (["trace", "--seed", "7"], "goes with --variant"),
+    (["trace", "--num-classes", "-1"], "from 0 on"), (["trace", "--seed", "7"], "goes with --variant"),
     (["trace", "-o", "steps.txt"], "writes an .npz file"),
     (["trace", "-o", "none/steps.npz"], "there is no folder none"),
     (["variants", "--image-size", "0"], "HEIGHTxWIDTH"), (["variants", "extra"], "unrecognized arguments: extra"),

@@ -515,9 +515,8 @@ def test_a_start_that_does_not_fit(tmp_path, changes, said):
 def test_the_command_starts_from_a_file(tmp_path, start, capsys):
     write_folder(colours(), tmp_path / "data")
     minivit.save(start, tmp_path / "start.safetensors")
-    command = ["train", str(tmp_path / "data"), "--image-size", "8", "--width", "16", "--layers", "1", "--heads", "2",
-               "--mlp-width", "32", "--epochs", "1", "--batch-size", "16", "--held-out", "16", "--peak-rate", "1e-9",
-               "--weight-decay", "0", "--out", str(tmp_path / "run"), "--start"]
+    command = ["train", str(tmp_path / "data"), "--epochs", "1", "--batch-size", "16", "--held-out", "16",
+               "--peak-rate", "1e-9", "--weight-decay", "0", "--out", str(tmp_path / "run"), "--start"]
     assert cli.main([*command, str(tmp_path / "start.safetensors")]) == 0
     assert distance(minivit.load(tmp_path / "run" / "model.safetensors"), start) < 1e-6
     capsys.readouterr()

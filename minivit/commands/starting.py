@@ -1,0 +1,47 @@
+"""What `minivit train` begins with: a network of given sizes with random weights, or the model that --start names."""
+
+from .arguments import LOADING, add_loading, image_size, loading_options, positive
+
+OF_START = tuple(name for name in LOADING if name != "image_size")
+SIZES = (("patch-size", "P", 4, "side of a patch, pixels"), ("width", "D", 128, "channels of a token"),
+         ("layers", "L", 6, "encoder layers"), ("heads", "H", 4, "attention heads"),
+         ("mlp-width", "M", 512, "hidden width of the MLP"))
+IMAGE_SIZE = 32
+
+
+def add_to(parser):
+    """The options for the model to train."""
+    model = parser.add_argument_group("model")
+    model.add_argument("--start", metavar="NAME|PATH", help="begin with the weights of this model (random weights)")
+    model.add_argument("--image-size", type=image_size, metavar="SIZE",
+                       help="pixels, one number or HEIGHTxWIDTH; learned positions of --start are resampled to it "
+                            f"(--start's own, else {IMAGE_SIZE})")
+    for name, letter, default, text in SIZES:
+        model.add_argument(f"--{name}", type=positive, metavar=letter, help=f"{text} (--start's own, else {default})")
+    add_loading(parser, with_image_size=False)
+
+
+def check(options):
+    """Raises ValueError for options that contradict --start, or need it."""
+    given = [name for name, *_ in SIZES if getattr(options, name.replace("-", "_")) is not None]
+    if options.start is not None and given:
+        raise ValueError(f"--{given[0]} does not go with --start, whose model has its own: leave it out")
+    needing = [name for name in OF_START if getattr(options, name) is not None] + ["freeze"] * options.freeze
+    if options.start is None and needing:
+        why = "random weights would stay random" if needing[0] == "freeze" else "it is for what a file does not tell"
+        raise ValueError(f"--{needing[0].replace('_', '-')} goes with --start: {why}")
+
+
+def begin(options):
+    """(the model to start with or None, the config to train, its preprocessing)."""
+    from ..checkpoints.loading import load
+    from ..config import ViTConfig
+    from ..images.preparation import Preprocessing
+    if options.start is not None:
+        start = load(options.start, **loading_options(options))
+        return start, start.config, start.preprocessing
+    sizes = {name: getattr(options, name.replace("-", "_")) or default for name, _, default, _ in SIZES}
+    config = ViTConfig(patch_size=sizes["patch-size"], width=sizes["width"], num_layers=sizes["layers"],
+                       num_heads=sizes["heads"], mlp_width=sizes["mlp-width"],
+                       image_size=options.image_size or IMAGE_SIZE)
+    return None, config, Preprocessing(crop_fraction=1.0)
