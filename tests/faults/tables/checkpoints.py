@@ -181,8 +181,8 @@ FAULTS = [
       "config = replace(_1, num_classes=0)"),
     F("a head in float32 always", "checkpoints/loading", "new_head.zeros(_1, _2, dtype)",
       "new_head.zeros(_1, _2, np.float32)"),
-    F("a head that was left out is not noted", "checkpoints/loading", "Origin(_1, ignored | no_longer, _2)",
-      "Origin(_1, ignored, _2)"),
+    F("a head that was left out is not noted", "checkpoints/loading", "Origin(_1, ignored | no_longer, ...)",
+      "Origin(form.NAME, ignored, tuple(opened.assumed), commit=opened.commit)"),
     F("a head asked to go is told", "checkpoints/loading", "no_longer if num_classes else {}", "no_longer"),
     F("nothing tells which head was replaced", "checkpoints/loading", "no_longer if num_classes else {}", "{}"),
 ]
