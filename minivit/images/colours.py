@@ -6,12 +6,11 @@ bits) and F (floats) do not tell their range: values that 8 bits hold are read a
 16 bits, and those of F within [0, 1] as shares of white.
 """
 
-import warnings
-
 import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
+from .remarks import remarks
 
 BAND = 1 << 20              # pixels that are converted at a time, so that whole numbers of 8 bytes never fill memory
 
@@ -36,8 +35,7 @@ def to_rgb(picture, name):
             return picture.convert("L").convert("RGB")
         return _grey(picture, from_array).convert("RGB")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)    # that a transparent palette loses its transparency: meant
+        with remarks():                                     # that a transparent palette loses its transparency: meant
             return picture.convert("RGB")
     except ValueError as error:
         raise ImageError(f"{name} has the colour mode {picture.mode}, which does not turn into RGB: {error}") from None

@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from ..errors import ImageError
 from .colours import from_array, to_rgb
 from .foreign import advice
 from .limits import MOST_BYTES, keep_within, open_within
+from .remarks import remarks
 
 ORIENTATION = 0x0112        # the EXIF tag; 1 is upright
 
@@ -64,12 +64,8 @@ def _open_path(path):
 
 def _open(file, name):
     try:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            # Pillow warns from half of its limit on; up to the limit an image is simply large.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with open_within(file) as picture:
-                return _decoded(picture, name)
+        with remarks() as told, open_within(file) as picture:
+            return _decoded(picture, name)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -91,8 +87,7 @@ def _open(file, name):
 def _decoded(picture, name):
     """The image with its pixels read, so that damage shows here, and turned upright as EXIF says."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")                 # under -W error a remark of Pillow's would pass for damage
+        with remarks():                                     # under -W error one of Pillow's would pass for damage
             if isinstance(picture, ImageFile.ImageFile):
                 keep_within(picture, name)
             # Before its pixels: Pillow 10.0 has closed a TIFF of several frames after them.
