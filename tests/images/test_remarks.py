@@ -1,4 +1,4 @@
-"""Pillow's warnings are kept from the terminal on any number of threads, and the process's filters stay as they were."""
+"""Pillow's warnings are kept quiet on any number of threads, and the process's filters stay as they were."""
 
 import threading
 import warnings
