@@ -25,14 +25,16 @@ from minivit.commands.machine import processor
 
 PAGE = Path(__file__).parents[1] / "docs" / "many.md"
 MEMORY = """
-import resource, sys
+import re, sys
 import minivit
 from minivit.many.embedding import embed_to
 from minivit.many.rows import Wanted
 model = minivit.load()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+before = peak()
 embed_to(sys.argv[2], sys.argv[1], model, Wanted())
-print(before / 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(before, peak())
 """
 
 
@@ -66,7 +68,10 @@ def rates(model, folder, turn, turns):
 
 
 def memory(folder, counts):
-    """{number of images: (MB before, MB at the peak)} of a process that embeds so many into a CSV file."""
+    """{number of images: (MB before, MB at the peak)} of a process that embeds so many into a CSV file, on Linux.
+
+    VmHWM: what getrusage tells would begin with the size of the process that this one was made by.
+    """
     found = {}
     for count in counts:
         with tempfile.TemporaryDirectory() as out:
