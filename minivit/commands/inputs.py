@@ -15,7 +15,7 @@ def images_of(arguments):
     result = []
     for argument in arguments:
         if argument != "-" and os.path.isdir(argument):
-            from ..training.data import ENDINGS
+            from ..images.files import ENDINGS
             inside = sorted(path for path in Path(argument).iterdir() if path.suffix.lower() in ENDINGS)
             if not inside:
                 raise ImageError(f"the folder {argument} holds no image file; folders in it are not looked into")

@@ -12,8 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ..errors import ImageError
-from ..images.limits import MOST_BYTES
-from ..training.data import ENDINGS
+from ..images.files import ENDINGS, check_size, is_hidden, open_zip
 
 
 class Place(NamedTuple):
@@ -37,7 +36,7 @@ class Place(NamedTuple):
             if self.member is None:
                 return _file(self.path)
             archive = _archive(self.path, os.stat(self.path).st_mtime_ns)
-            _limited(self.name, archive.getinfo(self.member).file_size)
+            check_size(archive.getinfo(self.member).file_size)
             return archive.read(self.member)
         except ImageError:
             raise
@@ -96,7 +95,7 @@ def _of_folder(folder, above=frozenset()):
     except OSError as error:
         raise ImageError(f"the folder {folder} cannot be read: {error.strerror}") from None
     for entry in entries:
-        if entry.name.startswith((".", "__MACOSX")):
+        if is_hidden([entry.name]):
             continue
         try:
             is_folder, about = entry.is_dir(), entry.stat()
@@ -110,13 +109,10 @@ def _of_folder(folder, above=frozenset()):
 
 
 def _of_zip(path):
-    try:
-        names = sorted(i.filename for i in _archive(str(path), os.stat(path).st_mtime_ns).infolist() if not i.is_dir())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ImageError(f"{path} is not a whole zip file: {error}") from None
-    for name in names:
+    archive = _archive(str(path), os.stat(path).st_mtime_ns)
+    for name in sorted(i.filename for i in archive.infolist() if not i.is_dir()):
         inside = PurePosixPath(name)
-        if inside.suffix.lower() in ENDINGS and not any(part.startswith((".", "__MACOSX")) for part in inside.parts):
+        if inside.suffix.lower() in ENDINGS and not is_hidden(inside.parts):
             yield Place(str(path), name)
 
 
@@ -133,21 +129,16 @@ def _of_list(path):
 
 @lru_cache(maxsize=4)
 def _archive(path, changed):
-    """A zip, opened once by each process; zipfile reads it from several threads. changed: when, so that a new is."""
-    return zipfile.ZipFile(path)
+    """A zip, opened once by each process, and again once it has changed. Raises ImageError."""
+    return open_zip(path)
 
 
 def _file(path):
     about = os.stat(path)
     if not os.path.isfile(path):
         raise ImageError(f"{path} is no plain file")
-    _limited(path, about.st_size)
+    check_size(about.st_size)
     return Path(path).read_bytes()
-
-
-def _limited(name, size):
-    if size > MOST_BYTES:
-        raise ImageError(f"{name} has {size:,} bytes; an image has at most {MOST_BYTES:,}")
 
 
 def _shown(source):

@@ -14,11 +14,10 @@ from tqdm import tqdm
 from ..engine import memory
 from ..errors import ImageError, plain
 from ..images.decoding import rgb, rgb_from_bytes
-from ..images.limits import MOST_BYTES
+from ..images.files import ENDINGS, check_size, is_hidden, open_zip
 from ..images.preparation import Preprocessing, fit
 from . import cifar_binary
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 
 
@@ -107,8 +106,7 @@ def _labels(names, source, split):
         if split and not path.is_relative_to(split):
             continue
         inside = path.relative_to(split).parts if split else path.parts
-        hidden = any(part.startswith((".", "__MACOSX")) for part in inside)
-        if len(inside) >= 2 and path.suffix.lower() in ENDINGS and not hidden:
+        if len(inside) >= 2 and path.suffix.lower() in ENDINGS and not is_hidden(inside):
             labels[name] = inside[0]
     classes = sorted(set(labels.values()))
     if len(classes) < 2:
@@ -139,12 +137,13 @@ def _tar_members(source):
 
 def _zip_members(source):
     """{name: function that returns the file's bytes} of a zip."""
-    try:
-        archive = zipfile.ZipFile(source)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ImageError(f"{source} is not a whole zip file: {error}") from None
-    return {i.filename: lambda i=i: _limited(i.file_size) and archive.read(i)
-            for i in archive.infolist() if not i.is_dir()}
+    archive = open_zip(source)
+
+    def read(member):
+        check_size(member.file_size)
+        return archive.read(member)
+
+    return {i.filename: lambda i=i: read(i) for i in archive.infolist() if not i.is_dir()}
 
 
 def _folder_members(source):
@@ -152,12 +151,9 @@ def _folder_members(source):
     if not source.is_dir():
         raise ImageError(f"{source} is neither a folder nor a zip or tar file, nor CIFAR-10's binary version: "
                          "give images as <split>/<class>/<image>")
-    return {p.relative_to(source).as_posix(): lambda p=p: _limited(p.stat().st_size) and p.read_bytes()
-            for p in source.rglob("*") if p.is_file()}
 
+    def read(path):
+        check_size(path.stat().st_size)
+        return path.read_bytes()
 
-def _limited(size):
-    """True. Raises ValueError for more bytes than an image has: a zip may claim any size, and unpack to it."""
-    if size > MOST_BYTES:
-        raise ValueError(f"it has {size:,} bytes; an image has at most {MOST_BYTES:,}")
-    return True
+    return {p.relative_to(source).as_posix(): lambda p=p: read(p) for p in source.rglob("*") if p.is_file()}

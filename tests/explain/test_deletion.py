@@ -5,21 +5,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-import minivit
 from minivit.explain.answers import deletion
 from minivit.explain.answers.occlusion import painted_over
 from minivit.loss import log_softmax
 
 matplotlib.use("Agg")
-
-
-@pytest.fixture(scope="module")
-def small():
-    """A small model in float64, two images, a class each."""
-    config = minivit.ViTConfig(patch_size=4, width=16, num_layers=2, mlp_width=24, num_heads=2, num_classes=5,
-                               image_size=(8, 12))
-    model = minivit.init(config, seed=3, dtype="float64")
-    return model, np.random.default_rng(4).standard_normal((2, 8, 12, 3)), np.array([1, 4])
 
 
 def test_deletion_starts_at_the_whole_image_and_paints_the_highest_first(small):

@@ -177,15 +177,6 @@ def test_query_share_of_known_maps():
 
 # Occlusion and gradient
 
-@pytest.fixture(scope="module")
-def small():
-    """A small model in float64, two images, two classes."""
-    config = minivit.ViTConfig(patch_size=4, width=16, num_layers=2, mlp_width=24, num_heads=2, num_classes=5,
-                               image_size=(8, 12))
-    model = minivit.init(config, seed=3, dtype="float64")
-    return model, np.random.default_rng(4).standard_normal((2, 8, 12, 3)), np.array([1, 4])
-
-
 def test_occlusion_equals_painting_by_hand(small):
     model, x, classes = small
     found = occlusion.occlusion_map(model, x, classes)

@@ -1,12 +1,11 @@
 """A real Chromium on the explorer's page, and the model that holds the very numbers the page computes with."""
 
 import json
-import os
-import shutil
 import threading
 
 import numpy as np
 import pytest
+from chromium import chromium
 from explorer_page import MEASURED, Page, served_model
 
 import minivit
@@ -40,27 +39,12 @@ def modules(driver, address, files):
     return Page(driver, address)
 
 
-def _program(variable, *names):
-    found = os.environ.get(variable) or next(filter(None, map(shutil.which, names)), None)
-    assert found, f"none of {', '.join(names)} is installed: make explorer-test installs them"
-    return found
-
-
 @pytest.fixture(scope="session")
 def driver():
-    from selenium import webdriver
-    options = webdriver.ChromeOptions()
-    options.binary_location = _program("CHROMIUM", "chromium", "chromium-browser", "google-chrome")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900",
-                     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
-    service = webdriver.ChromeService(_program("CHROMEDRIVER", "chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    driver.set_script_timeout(60)
-    yield driver
-    driver.quit()
+    with chromium("--window-size=1280,900", "--use-fake-device-for-media-stream",
+                  "--use-fake-ui-for-media-stream") as driver:
+        driver.set_script_timeout(60)
+        yield driver
 
 
 @pytest.fixture

@@ -98,6 +98,6 @@ FAULTS = [
     F("a state's sums may be any", "training/state", "whole('images', _1, _2, _3)", "None"),
     F("an image of training has no name", "training/data", "ImageError(f'{names[i]} in {source}: {error}')",
       "ImageError(str(error))"),
-    F("an image in a zip may have any length", "training/data", "size > MOST_BYTES", "False"),
+    F("an image in a zip may have any length", "images/files", "size > MOST_BYTES", "False"),
     F("a full disk is a library's error", "checkpoints/atomic", "_no_room(error)", "None"),
 ]

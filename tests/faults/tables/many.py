@@ -4,7 +4,7 @@ from ..fault import Fault as F
 
 FAULTS = [
     F("links in circles are followed", "many/sources", "(about.st_dev, about.st_ino) not in above", "True"),
-    F("hidden files are images", "many/sources", "entry.name.startswith(('.', '__MACOSX'))", "False"),
+    F("hidden files are images", "many/sources", "is_hidden([entry.name])", "False"),
     F("only lower-case endings in folders", "many/sources", "Path(entry.name).suffix.lower()",
       "Path(entry.name).suffix"),
     F("a list's paths are relative to the present folder", "many/sources", "str(path.parent / _1)", "str(_1)"),

@@ -7,7 +7,7 @@ FAULTS = [
     F("the split anywhere in the path", "training/data", "not path.is_relative_to(split)", "split not in path.parts"),
     F("upper-case endings are no images", "training/data", "path.suffix.lower()", "path.suffix"),
     F("the class is the innermost folder", "training/data", "inside[0]", "inside[-2]"),
-    F("hidden files are images", "training/data", "any(_1.startswith(_2) for _1 in inside)", "False"),
+    F("hidden files are images", "training/data", "is_hidden(inside)", "False"),
     F("classes in the order of files", "training/data", "sorted(set(labels.values())), sorted(labels)",
       "list(dict.fromkeys(labels.values())), sorted(labels)"),
     F("a subset keeps the names in order", "training/data", "[self.names[i] for i in chosen]",
