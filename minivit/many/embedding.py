@@ -1,7 +1,7 @@
 """`minivit.embed(source)`: the rows of many images, one by one, and the same into a file."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from os import PathLike
 from typing import Any
 
@@ -40,7 +40,7 @@ def embed(source: str | PathLike[str] | Iterable[str | PathLike[str]], model: Vi
 def _embed(found, model, wanted, batch_size, cluster):
     batches = _batches(found, batch_of(model, batch_size))
     first = next(batches)                                               # an empty source is told at once
-    for rows in _work(_chained(first, batches), model, wanted, cluster):
+    for rows in _work(chain([first], batches), model, wanted, cluster):
         yield from rows
 
 
@@ -103,8 +103,3 @@ def _batches(found, size):
     found = iter(found)
     while batch := list(islice(found, size)):
         yield batch
-
-
-def _chained(first, rest):
-    yield first
-    yield from rest

@@ -12,6 +12,7 @@ asked for is in none of them.
 """
 
 import csv
+import io
 import json
 import math
 import shutil
@@ -159,12 +160,9 @@ def _csv_line(row, wanted, model):
 
 
 def _joined(cells):
-    class Line(list):
-        write = list.append
-
-    line = Line()
+    line = io.StringIO(newline="")
     csv.writer(line).writerow(cells)
-    return "".join(line)
+    return line.getvalue()
 
 
 def _as_object(row, wanted, model):
