@@ -1,19 +1,13 @@
 """`p.show()`: one figure a call, in a notebook's cell, in a window, or in words; the reader's settings stay."""
 
-import base64
-import io
 import warnings
-from types import SimpleNamespace
 
-import IPython.display
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 from jupyter_client.manager import start_new_kernel
-from PIL import Image
 
 import minivit
-from minivit.explain import showing
 from minivit.explain.showing import show
 from minivit.explain.style import STYLE, styled
 
@@ -106,16 +100,6 @@ def test_a_cell_shows_one_figure(cell, code):
     cell("figure = p.show()")
     (kind, data), = cell(code)
     assert kind == "display_data" and "image/png" in data
-
-
-def test_a_notebooks_picture_has_twice_the_pixels_of_its_room(p, monkeypatch):
-    shown = []
-    monkeypatch.setattr(IPython.display, "display", lambda data, raw, metadata: shown.append((data, metadata)))
-    monkeypatch.setattr(showing, "notebook", lambda: SimpleNamespace(execution_count=1))
-    p.show()
-    (data, metadata), = shown
-    with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as picture:
-        assert picture.width == pytest.approx(2 * metadata["image/png"]["width"], abs=2)
 
 
 @pytest.mark.parametrize("code, said", [

@@ -83,6 +83,5 @@ FAULTS = [
     F("every crop is the whole photo", "explain/answers/crop_figure", "photo.crop(box)", "photo"),
     F("patches are counted from 1", "explain/patches/sequence", "ax.text(_1, _2, str(n), ...)",
       "ax.text(_1, _2, str(n + 1), ...)"),
-    F("a notebook's picture has the pixels of its room", "explain/showing", "2 * self.dpi", "self.dpi",
-      tests="tests/explain/test_showing.py::test_a_notebooks_picture_has_twice_the_pixels_of_its_room"),
+    F("a notebook's picture has the pixels of its room", "explain/showing", "2 * self.dpi", "self.dpi"),
 ]
