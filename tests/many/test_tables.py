@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pyarrow_parquet
@@ -155,6 +156,44 @@ def test_what_is_there_is_neither_lost_nor_mixed(tmp_path, monkeypatch, capsys):
     assert main([*run, "--overwrite"]) == 0 and len(read(output)) == 5
     before = output.read_bytes()
     assert main(run) == 2 and "a.csv exists" in capsys.readouterr().err and output.read_bytes() == before
+
+
+# A full disk: the limit on a file's size makes the system refuse to write on, as a full disk does (there ENOSPC).
+FULL = """
+import resource, sys
+from minivit.commands.cli import main
+from minivit.many import parts
+parts.ROWS = 8
+limit, *run = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+raise SystemExit(main(run))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+@pytest.mark.parametrize("ending, what, limit", [
+    ("csv", "plan.json", 100), ("csv", "000000-8-1-", 3000), ("parquet", "000000-8-1-", 3000),
+    ("json", "a.json", None), ("parquet", "a.parquet", None),
+], ids=lambda value: str(value))
+def test_a_full_disk_is_told_and_the_run_goes_on_after_it(folder, tmp_path, ending, what, limit):
+    whole, output = tmp_path / f"whole.{ending}", tmp_path / f"a.{ending}"
+    place = output.with_name(output.name + ".parts")
+    embed_to(whole, folder, minivit.load(), Wanted())
+    output.write_bytes(b"old")
+    limit = limit or whole.stat().st_size - 1                            # room for each part, not for the table
+    run = ["embed", str(folder), "-o", str(output), "--overwrite"]
+    end = subprocess.run([sys.executable, "-c", FULL, str(limit), *run], capture_output=True, text=True,
+                         env={**os.environ, "PYTHONPATH": str(Path(minivit.__file__).parents[1])})
+    progress, _, told = end.stderr.rpartition("minivit:")
+    assert end.returncode == 2 and end.stdout == "" and "minivit" not in progress, end.stderr
+    assert told.startswith(" cannot write ") and what in told and told.count("\n") == 1
+    assert told.endswith("; make room and begin again\n")
+    assert output.read_bytes() == b"old"
+    left = sorted(path.name.partition("-")[0] for path in place.iterdir()) if place.exists() else []
+    assert left == (["000000", "000001", "000002", "plan.json"] if what == output.name else [])
+    assert sorted(path.name for path in tmp_path.iterdir() if path != place) == [output.name, whole.name]
+    assert main([*run, "--resume"]) == 2                                 # two images have an error
+    assert output.read_bytes() == whole.read_bytes() and not place.exists()
 
 
 @pytest.mark.parametrize("output, message", [
