@@ -15,9 +15,9 @@ import pytest
 
 import minivit
 from minivit.commands.cli import main
-from minivit.many import parts
+from minivit.many import formats, parts
 from minivit.many.embedding import embed_to
-from minivit.many.rows import Wanted
+from minivit.many.rows import Row, Wanted
 from tests.many.pictures import make
 
 
@@ -42,6 +42,8 @@ def read(path):
     found = []
     with open(path, encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
+            assert None not in row and None not in row.values()          # it has as many cells as the header
+
             def numbers(name, row=row):
                 cells = [row[key] for key in row if key.rstrip("0123456789") == name]
                 return [float(cell) for cell in cells] if all(cells) and cells else None
@@ -222,6 +224,26 @@ def test_without_pyarrow_the_line_to_install_it_is_named(folder, tmp_path, monke
     assert main(["embed", str(folder), "-o", str(tmp_path / "a.parquet")]) == 2
     assert "pip install 'minivit[many]'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind, bits", [("float16", np.uint16), ("float32", np.uint32)])
+def test_text_holds_the_same_numbers_and_json_null_for_what_is_none(tmp_path, kind, bits):
+    """Any bits: tiny numbers, NaN and infinities are among them."""
+    model = minivit.load()
+    with np.errstate(invalid="ignore"):
+        numbers = np.random.default_rng(0).integers(0, np.iinfo(bits).max, (300, 128), bits).view(kind)
+    rows = [Row(f"{i}.png", top=[("cat", float(one[0]))] * 5, representation=one) for i, one in enumerate(numbers)]
+    wanted = Wanted(representation=kind)
+    for ending in ("csv", "json"):
+        formats.write_part(tmp_path / f"part.{ending}", ending, rows, wanted, model)
+        formats.join(tmp_path / f"a.{ending}", ending, [tmp_path / f"part.{ending}"], wanted, model)
+    assert not np.isfinite(numbers).all()
+    for row, one in zip(read(tmp_path / "a.csv"), numbers, strict=True):
+        assert np.array_equal(np.array(row["representation"], kind), one, equal_nan=True)
+    expected = [[float(v) if np.isfinite(v) else None for v in one] for one in numbers]
+    for row, one in zip(read(tmp_path / "a.json"), expected, strict=True):
+        assert [v and float(np.array(v, kind)) for v in row["representation"]] == one
+        assert row["top"] == [{"label": "cat", "probability": one[0]}] * 5
 
 
 def test_names_that_a_csv_must_quote(tmp_path):
