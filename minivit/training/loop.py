@@ -16,6 +16,7 @@ from ..checkpoints.native import describe, save
 from ..engine.devices import to_device
 from ..trees import tree_map
 from . import frozen, lock
+from .augmentation import seen
 from .dropped import Draw
 from .evaluation import evaluate
 from .initial_weights import init
@@ -82,7 +83,7 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
             for i in range(done if epoch == begun else 0, batches):
                 yield epoch, i, order[i * recipe.batch_size:(i + 1) * recipe.batch_size]
 
-    with prepared(places(), data, model, recipe, workers) as ready:
+    with prepared(places(), data, config.num_classes, recipe, workers) as ready:
         for epoch in range(begun, recipe.epochs):
             first = state.step - epoch * batches
             with tqdm(total=batches, initial=first, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="step",
@@ -124,8 +125,9 @@ def _step(model, state, recipe, batch, rate, left):
 
     left: the share of the run's steps that is left, with which patch dropout falls.
     """
-    _, labels, x, targets, rng = batch
-    x, targets = to_device(x, model.device), to_device(targets, model.device)            # (B, H, W, 3), (B, K)
+    _, labels, images, targets, mixing, rng = batch
+    images, targets = to_device(images, model.device), to_device(targets, model.device)
+    x, targets = seen(images, targets, mixing, model.preprocessing)                      # (B, H, W, 3), (B, K)
     draw = Draw.of(rng, len(x), model.config, recipe.patch_dropout * left, recipe.stochastic_depth)
     passed = frozen.training_pass(model, x, targets, draw) if recipe.freeze else model.training_pass(x, targets, draw)
     value, grads, logits = passed
