@@ -23,7 +23,7 @@ from .initial_weights import init
 from .optimiser import clip
 from .prepared import prepared
 from .recipe import Recipe
-from .record import draw_curve, fingerprint, remove_leftovers, write_hashes, write_log
+from .record import BEST, draw_curve, fingerprint, is_best, remove_leftovers, write_hashes, write_log
 from .schedule import learning_rate
 from .state import State
 
@@ -36,7 +36,7 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
 
     images.sha256: the images' hashes, at once. state.safetensors: weights, moments, step; a run goes on from there.
     log.csv, and curve.png where `curve`: a row an epoch. model.safetensors: after each epoch, the model so far, for
-    `minivit.load`. start: a model of this config whose weights to begin with, instead of random ones. save_seconds:
+    `minivit.load`; best.safetensors: that of the epoch with the best answers to the images held out. start: a model of this config whose weights to begin with, instead of random ones. save_seconds:
     time between saves. stop_after: leave after this many steps in all, with the state saved. workers: processes that
     prepare the next batches while a step runs, with the same result. Raises ValueError or CheckpointError where the
     settings do not fit the data or the folder's state, or where the loss is no longer finite; RuntimeError where
@@ -101,7 +101,10 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
                         saved = time.perf_counter()
             _finish_epoch(state, rate(state.step - 1), evaluate(state.result(model), held_out) if len(held_out) else {})
             write_log(state.log, folder)
-            save(state.result(model).to("cpu"), folder / "model.safetensors")
+            so_far = state.result(model).to("cpu")
+            save(so_far, folder / "model.safetensors")
+            if is_best(state.log):
+                save(so_far, folder / BEST)
             state.save(folder, about)
             saved = time.perf_counter()
             if curve:

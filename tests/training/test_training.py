@@ -746,3 +746,25 @@ def test_a_state_with_an_array_of_a_shape_that_would_spread(tmp_path):
 def test_a_pipe_among_the_files(tmp_path, name):
     os.mkfifo(tmp_path / name)
     assert f"{name} is no plain file" in refused(minivit.CheckpointError, tmp_path)
+
+
+@pytest.mark.parametrize("accuracies, epoch", [([0.5, 0.7, 0.6], 2), ([0.5, 0.5], 1), ([0.2, 0.3], 2)])
+def test_the_best_model_is_that_of_the_epoch_with_the_best_held_out_answers(tmp_path, monkeypatch, accuracies, epoch):
+    measured = iter(accuracies)
+    monkeypatch.setattr(loop, "evaluate", lambda model, data: {"loss": 1.0, "accuracy": next(measured)})
+    models, real = [], loop.save
+
+    def save(model, path):
+        if path.name == "model.safetensors":
+            models.append(model(colours(2).images.astype(np.float32)))
+        real(model, path)
+
+    monkeypatch.setattr(loop, "save", save)
+    loop.train(colours(40), TINY, replace(SHORT, epochs=len(accuracies), held_out=8), tmp_path, progress=False)
+    best = minivit.load(tmp_path / "best.safetensors")
+    assert np.array_equal(best(colours(2).images.astype(np.float32)), models[epoch - 1])
+
+
+def test_no_best_model_without_held_out_images(tmp_path):
+    loop.train(colours(40), TINY, replace(SHORT, epochs=1, held_out=0), tmp_path, progress=False)
+    assert (tmp_path / "model.safetensors").exists() and not (tmp_path / "best.safetensors").exists()

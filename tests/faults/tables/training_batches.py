@@ -42,6 +42,8 @@ FAULTS = [
     F("CutMix's rectangle keeps to one place", "training/augmentation", "rng.integers(H)", "H // 2"),
     F("CutMix's share before the border", "training/augmentation", "left = 1 - _1", "left = share"),
     F("images are mixed with themselves", "training/augmentation", "rng.permutation(B)", "np.arange(B)"),
+    F("a batch is mixed with the host's places", "training/augmentation", "to_device(self.other, _1)", "self.other"),
+    F("pixels go unmixed", "training/augmentation", "(x, targets) if mixing is None else _1", "(x, targets)"),
     # RandAugment
     F("the magnitude of RandAugment is not used", "training/rand_augment", "_FUNCTIONS[_1](_2, float(_3))",
       "_FUNCTIONS[_1](_2, 0.5)"),
