@@ -152,9 +152,9 @@ def fraction_of(size, covered):
 
 def normalise(pixels, preprocessing):
     """uint8 (..., W, 3) -> float32: (pixels / 255 - mean) / std."""
-    W = pixels.shape[-2]
-    mean, std = (np.tile(np.asarray(a, np.float32), W) for a in (preprocessing.mean, preprocessing.std))     # (3W,)
     x = pixels.reshape(*pixels.shape[:-2], -1).astype(np.float32)       # whole rows, not three numbers, at a time
+    mean, std = (np.tile(np.asarray(a, np.float32, like=x), pixels.shape[-2])               # (3W,)
+                 for a in (preprocessing.mean, preprocessing.std))
     x /= np.float32(255)
     x -= mean
     x /= std

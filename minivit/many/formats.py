@@ -80,7 +80,8 @@ def join(path, form, parts, wanted, model):
         pyarrow = needs_pyarrow()
         with pyarrow.parquet.ParquetWriter(path, schema(wanted, model)) as writer:
             for part in parts:
-                writer.write_table(pyarrow.parquet.read_table(part))
+                with pyarrow.parquet.ParquetFile(part) as rows:
+                    writer.write_table(rows.read())
         return
     with open(path, "w", encoding="utf-8", newline="") as file:
         if form == "csv":
