@@ -46,12 +46,3 @@ export function toggle(text, change, props = {}) {
   return { node: el("label", { class: "switch" }, input, caption), input,
     show(on, words) { input.checked = on; if (words) caption.textContent = words; } };
 }
-
-/** A card of the story: a heading, a sentence that says what to see, the module it belongs to, and a body to fill. */
-export function card(part, title, about, module) {
-  const body = el("div", { class: "body" });
-  const node = el("section", { class: "card", "data-part": part, id: `part-${part}`, "aria-labelledby": `title-${part}` },
-    el("header", {}, el("h2", { id: `title-${part}` }, title), module ? el("code", {}, module) : null), el("p", { class: "about" }, about),
-    body);
-  return { node, body };
-}

@@ -1,5 +1,6 @@
 // The residual stream of the chosen token, layer by layer: its length, and what each branch adds. And the logit lens.
-import { card, clear, el, percent, short } from "./dom.js";
+import { card } from "./card.js";
+import { clear, el, percent, short } from "./dom.js";
 import { css, svg, weight_colour } from "./draw.js";
 import { head, softmax } from "./vit.js";
 
@@ -17,7 +18,7 @@ export function lens_probabilities({ model, size }, trace) {
 
 export function stream(app) {
   const { size, state } = app, { L, D } = size;
-  const { node, body } = card("stream", "The residual stream", "No layer replaces a token: attention and MLP each add to it. The bars show how long the vector of the chosen token is after each layer, and how long each addition.", "layer.py, layer_norm.py");
+  const { node, body } = card("stream", "The residual stream", "No layer replaces a token: attention and MLP each add to it, to its {residual stream}. The bars show how long the vector of the chosen token is after each layer, and how long each addition.", "layer.py, layer_norm.py");
   const figure = el("figure"), caption = el("figcaption", { class: "note" });
   clear(body, figure, el("p", { class: "legend" }, [["stream", "the stream"], ["added attention", "added by attention"], ["added mlp", "added by the MLP"]].map(([kind, words]) => el("span", {}, el("i", { class: kind }), words))), caption);
 
@@ -37,7 +38,7 @@ export function stream(app) {
 
 export function lens(app) {
   const { size, state } = app, { L, K } = size;
-  const { node, body } = card("lens", "Logit lens: the answer, layer by layer", "The stream has the same width everywhere, so the last layer's norm and head can read it after any layer. Watch when the answer appears.", "explain/layers/logit_lens.py");
+  const { node, body } = card("lens", "Logit lens: the answer, layer by layer", "The {residual stream} has the same width everywhere, so the network's last {LayerNorm} and head can read it after any layer: a {logit lens}. Watch when the answer appears.", "explain/layers/logit_lens.py");
   const table = el("table", { class: "lens" });
   clear(body, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Logit lens" }, table));
   return { node, draw() {
