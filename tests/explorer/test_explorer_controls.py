@@ -88,6 +88,17 @@ def test_terms_are_explained_by_mouse_key_and_touch(page):
     assert inside
 
 
+def test_what_the_tour_says_can_be_tried_in_it(page):
+    page.open("#section=5")
+    page.click("#tour .acts button:nth-child(1)")
+    assert sorted(page.state["order"]) == list(range(64))
+    page.press("#tour .acts button:nth-child(2)", keys().ENTER)
+    assert page.state["positions"] is False and page.state["section"] == 5
+    page.open("#section=9&layer=2")
+    page.click("#tour .acts button")
+    assert page.state["layersOff"] == [2]
+
+
 def test_the_tours_terms_close_before_the_tour(page):
     page.open("#section=16")
     page.press('#tour-text [data-term="rollout"]', keys().ENTER)
@@ -151,7 +162,7 @@ def test_the_gradients_scale_is_said(page):
     _, gradient = page.gradient
     size = np.linalg.norm(gradient[0], axis=-1)
     drawn = board(page)
-    brightest = (drawn == drawn.reshape(-1, 3).max(axis=0)).all(axis=-1)
+    brightest = drawn.sum(axis=-1) == drawn.sum(axis=-1).max()
     assert brightest.mean() == pytest.approx(0.05, abs=0.004) and size[brightest].min() > size[~brightest].max()
     said = re.search(r"brightest from (\S+) on, which 5 % of the pixels reach", page.find("#map-note").text)[1]
     assert float(said) == pytest.approx(np.quantile(size, 0.95), rel=0.05)
@@ -596,10 +607,10 @@ def windows(page):
     page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-@pytest.mark.parametrize("address", ["", "#layer=3&head=1&patch=27"])
-def test_picture_and_answer_stand_in_the_window_uncut(page, windows, address):
+@pytest.mark.parametrize("place", ["", "#layer=3&head=1&patch=27", "#section=16"])
+def test_picture_and_answer_stand_in_the_window_uncut(page, windows, place):
     windows(1280, 900)
-    page.open(address)
+    page.open(place)
     assert page("document.getElementById('left').scrollHeight <= document.getElementById('left').clientHeight")
     assert page("document.getElementById('answer').getBoundingClientRect().bottom <= innerHeight")
 
@@ -608,14 +619,16 @@ def test_picture_and_answer_stand_in_the_window_uncut(page, windows, address):
 def test_the_tour_hides_nothing_of_what_it_talks_about(page, windows, size):
     """The part stands between what sticks to the window's upper edge and the tour, whole or with its first half window."""
     windows(*size)
-    page.open()
+    page.open("#section=0")
     for section in range(18):
-        page.open(f"#section={section}")
+        assert page.state["section"] == section
         part, tour, controls, top = page("""[".lit", "#tour", "#controls", ".top"].map((s) => {
             const { top, bottom } = document.querySelector(s).getBoundingClientRect(); return [top, bottom]; })""")
         above = max(top[1], controls[1] if size[0] >= 1000 else 0)
         assert part[0] >= above - 1, section
         assert part[0] + min(part[1] - part[0], 0.38 * size[1]) <= tour[0], section
+        page.find("#tour-next").click()
+        page.settle()
 
 
 def test_the_maps_take_the_cards_width(page, windows):

@@ -23,7 +23,6 @@ function shades(stops) {                                  // the colours of a sc
 const shade = (table, at) => table[Math.round(SHADES * Math.min(1, Math.max(0, at)))];
 
 export const weight_colour = (t) => shade(shades(SEQUENTIAL), t);
-export const css = (rgb) => `rgb(${rgb.join(" ")})`;
 export const largest = (values) => values.reduce((m, v) => Math.max(m, Math.abs(v)), 0) || 1;
 
 /** The size that `share` of the values do not exceed: a scale that a few large values do not darken. */

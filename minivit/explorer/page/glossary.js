@@ -55,7 +55,7 @@ function show(button) {
 
 function place() {
   if (!owner) return;
-  const at = button.getBoundingClientRect(), { offsetWidth: width, offsetHeight: height } = bubble;
+  const at = owner.getBoundingClientRect(), { offsetWidth: width, offsetHeight: height } = bubble;
   bubble.style.left = `${Math.max(8, Math.min(at.left, innerWidth - width - 8))}px`;
   bubble.style.top = `${at.bottom + 6 + height < innerHeight ? at.bottom + 6 : Math.max(8, at.top - 6 - height)}px`;
 }

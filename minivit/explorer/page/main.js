@@ -36,11 +36,11 @@ async function start() {
   const app = {
     model, size, state: initial_state(size), base: null, pixels: null, trace: null, gradient: null, baseline: null,
     milliseconds: {}, asked: 0, labels: model.labels ?? Array.from({ length: size.K }, (_, k) => `class ${k}`),
-    black: mean.map((m, c) => -m / std[c]), token_name, token_short, select, change, reset, use_picture, fail,
+    black: mean.map((m, c) => -m / std[c]), token_name, token_short, select, change, reset, scroll_to, use_picture, fail,
   };
   const worker = new Worker("worker.js", { type: "module" });
   worker.postMessage({ weights: weights.slice(0) });
-  let waiting = null, running = false, changedAt = 0, lookedAt = 0;
+  let waiting = null, running = false, changedAt = 0, lookedAt = 0, aim = null, moving = "instant";
   const is_computing = () => running || waiting !== null;
 
   function token_name(t) { return t < size.first ? "[CLS]" : `patch ${t - size.first}`; }
@@ -73,6 +73,17 @@ async function start() {
     write_address(app.state, model, size);
     fail(null);
     ask();
+  }
+
+  /** Bring a part of the page to the window's top: once all is drawn, for only then is it known where it lies. */
+  function scroll_to(node) { aim = node; }
+
+  function done() {
+    if (is_computing()) return;
+    aim?.scrollIntoView({ behavior: moving, block: "start" });
+    aim = null;
+    moving = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+    say_busy("no");
   }
 
   function fail(message) { $("error").hidden = !message; $("error").textContent = message ?? ""; }
@@ -145,7 +156,7 @@ async function start() {
 
   const story = $("story");
   const guide = tour(app, $("tour"));
-  const views = drawing({ first: () => { chip(); guide.draw(); }, shown, done: () => { if (!is_computing()) say_busy("no"); } });
+  const views = drawing({ first: () => { chip(); guide.draw(); }, shown, done });
   for (const [id, view] of Object.entries({ picture, answer, controls })) views.add($(id), view(app, $(id)));
   for (const view of STORY) {
     const { node, draw: paint } = view(app);
@@ -165,7 +176,7 @@ async function start() {
   /** Where the address says: the tour's section, or a part of the page. */
   function begin() {
     if (app.state.section !== null) guide.open(app.state.section, { keep: true });
-    else if (app.state.part) document.querySelector(`[data-part="${CSS.escape(app.state.part)}"]`)?.scrollIntoView({ block: "start" });
+    else if (app.state.part) scroll_to(document.querySelector(`[data-part="${CSS.escape(app.state.part)}"]`));
   }
 
   $("open-tour").addEventListener("click", () => guide.open(app.state.section ?? 0));
@@ -175,6 +186,7 @@ async function start() {
     draw();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
+  for (const kind of ["wheel", "touchmove", "keydown"]) addEventListener(kind, () => { aim = null; }, { passive: true, capture: true });
   addEventListener("hashchange", async () => {
     const name = read_address(app.state, model, size);
     if (name && name !== app.state.picture) await sources.open(name);

@@ -33,6 +33,6 @@ export function answer(app, node) {
       button.setAttribute("aria-label", `${app.labels[k]} ${percent(p[k])}${moved ? `, ${points > 0 ? "up" : "down"} ${Math.abs(points).toFixed(1)} points` : ""}`);
     }
     const { forward, backward } = app.milliseconds;
-    time.textContent = backward ? `Forward ${Math.round(forward)} ms, backward ${Math.round(backward)} ms, here.` : "";
+    time.textContent = backward ? `Answer in ${Math.round(forward)} ms, gradient in ${Math.round(backward)} ms.` : "";
   };
 }

@@ -18,7 +18,7 @@ export function picture(app, node) {
     (value) => app.select({ view: value }));
   const tool = choices("Tool", [["look", "Look"], ["paint", "Paint out"], ["pixel", "One pixel"]], (value) => app.select({ tool: value }));
   const note = el("p", { class: "note", id: "map-note" });
-  const shuffle = el("button", { onclick: () => app.change({ order: state.order ? null : permutation(N) }) }, "Shuffle patches");
+  const shuffle = el("button", { id: "shuffle", onclick: () => app.change({ order: state.order ? null : permutation(N) }) }, "Shuffle patches");
   const move = [["←", -1, 0, "left"], ["↑", 0, -1, "up"], ["↓", 0, 1, "down"], ["→", 1, 0, "right"]].map(([sign, dx, dy, word]) =>
     el("button", { class: "small", "aria-label": `Shift the picture one pixel ${word}`, title: `Shift one pixel ${word}`,
       onclick: () => app.change({ shift: [state.shift[0] + dx, state.shift[1] + dy] }) }, sign));

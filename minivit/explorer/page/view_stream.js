@@ -1,7 +1,7 @@
 // The residual stream of the chosen token, layer by layer: its length, and what each branch adds. And the logit lens.
 import { card } from "./card.js";
 import { clear, el, percent, short } from "./dom.js";
-import { css, svg, weight_colour } from "./draw.js";
+import { svg } from "./draw.js";
 import { head, softmax } from "./vit.js";
 
 const norm = (a) => Math.sqrt(a.reduce((sum, v) => sum + v * v, 0));
@@ -47,8 +47,8 @@ export function lens(app) {
     clear(table, el("caption", { class: "unseen" }, "Probability of each class after each layer"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "first" }, "after"), depths.map((_, i) => el("th", { scope: "col", class: i - 1 === state.layer ? "here" : "" }, i ? `layer ${i - 1}` : "start")))),
       el("tbody", {}, classes.map((k) => el("tr", {}, el("th", { scope: "row" }, app.labels[k]), depths.map((p) => {
-        const best = k === p.indexOf(Math.max(...p)), shade = weight_colour(p[k]), light = shade[0] * 0.3 + shade[1] * 0.6 + shade[2] * 0.1 > 128;
-        return el("td", { class: best ? "best" : "", style: `background:${css(shade)};color:${light ? "#1d1b26" : "#fff"}` }, percent(p[k], 0));
+        const best = k === p.indexOf(Math.max(...p));
+        return el("td", { class: `${best ? "best" : ""} ${p[k] > 0.5 ? "much" : ""}`, style: `--p: ${100 * p[k]}%` }, percent(p[k], 0));
       })))));
   } };
 }
