@@ -22,7 +22,7 @@ export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)} %`;
 export function short(x) {
   const size = Math.abs(x);
   const text = size === 0 ? "0" : size >= 1000 ? Math.round(x).toLocaleString("en") : size >= 100 ? x.toFixed(0)
-    : size >= 10 ? x.toFixed(1) : size >= 0.01 ? x.toFixed(2) : x.toExponential(0);
+    : size >= 10 ? x.toFixed(1) : size >= 0.01 ? x.toFixed(2) : size >= 0.001 ? x.toFixed(3) : x.toExponential(0);
   return text.replace("e-", "e−").replace(/^-/, "−");
 }
 

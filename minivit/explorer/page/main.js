@@ -173,9 +173,13 @@ async function start() {
     views.draw(which);
   }
 
-  /** Where the address says: the tour's section, or a part of the page. */
-  function begin() {
-    if (app.state.section !== null) guide.open(app.state.section, { keep: true });
+  /** Open what the address says: a picture, and the tour's section or a part of the page. */
+  async function begin() {
+    const keep = /\b(layer|head|patch)=/.test(location.hash), name = read_address(app.state, model, size);
+    if (!app.base || (name && name !== app.state.picture)) await sources.open(name);
+    else ask();
+    draw();
+    if (app.state.section !== null) guide.open(app.state.section, { keep });
     else if (app.state.part) scroll_to(document.querySelector(`[data-part="${CSS.escape(app.state.part)}"]`));
   }
 
@@ -187,19 +191,12 @@ async function start() {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   for (const kind of ["wheel", "touchmove", "keydown"]) addEventListener(kind, () => { aim = null; }, { passive: true, capture: true });
-  addEventListener("hashchange", async () => {
-    const name = read_address(app.state, model, size);
-    if (name && name !== app.state.picture) await sources.open(name);
-    else ask();
-    draw();
-    begin();
-  });
+  addEventListener("hashchange", begin);
   $("chip").addEventListener("click", (event) => { event.preventDefault(); $("answer").scrollIntoView({ block: "center", behavior: "smooth" }); });
   document.querySelector("[data-skip]").addEventListener("click", (event) => { event.preventDefault(); story.focus(); });
   globalThis.explorer = app;                               // for the reader's console
   $("loading").remove();
-  await sources.open(read_address(app.state, model, size));
-  begin();
+  await begin();
 }
 
 start().catch((error) => {

@@ -13,9 +13,9 @@ export const STEPS = [
   ["A 2-D image becomes a 1-D sequence", "patches", (a) => `Cut the image into ${a.size.rows} × ${a.size.columns} patches and line them up, row by row. Press “Let them leave the image” and follow one patch.`],
   ["Words have a table, patches have a map", "embedding", (a) => `A language model looks words up in a table. A patch of ${a.size.P} × ${a.size.P} pixels can look in 256 to the power of ${a.size.P ** 2 * 3} ways, too many for any table. So its numbers go through one linear map.`, (a) => ({ token: Math.max(a.state.token, a.size.first) })],
   ["One token for the whole image", "patches", (a) => a.size.first ? "{[CLS]} stands in front of the patches. It begins as the same learned vector for every image, gathers what it needs from the patches, and at the end the answer is read from it." : "This model has no [CLS]: its answer is read from the mean of the patches.", () => ({ token: 0 })],
-  ["Where each patch came from", "positions", () => "Shuffle the patches (under the picture) and the answer changes. Switch the positions off (at the top) and shuffle again: now it does not, because attention alone knows no order.", (a) => ({ token: Math.max(a.state.token, a.size.first) }), { "Shuffle, or put back": "#shuffle", "Positions on or off": "#positions" }],
+  ["Where each patch came from", "positions", () => "Shuffle the patches (under the picture) and the answer changes. Switch the positions off (at the top) and shuffle again: now it does not, because attention alone knows no order.", (a) => ({ token: Math.max(a.state.token, a.size.first) }), { "Shuffle": "#shuffle", "Positions": "#positions" }],
   ["Every token looks at every other", "attention", (a) => `{Query|query}, {key}, {value}: follow one row from q · k over ÷ √${a.size.d} to the {softmax}. Then choose another patch in the picture, and watch the row change. The temperature makes it sharper or flatter.`, (a) => ({ head: a.state.head === "mean" ? 0 : a.state.head, view: "attention" })],
-  ["The whole forward pass", "trace", (a) => `Nothing is hidden: ${Object.keys(a.trace).length} named arrays lead from pixels to probabilities. Open the list. The code that makes them is vit.js, linked at the foot of the page, about as long as its Python original.`],
+  ["The whole forward pass", "trace", (a) => `Nothing is hidden: ${Object.keys(a.trace).length} named arrays lead from pixels to probabilities. Open the list. The code that makes them is vit.js, linked at the foot of the page, about as long as its Python original.`, null, { "Open or close the list": "#all-steps summary" }],
   ["The MLP: each token alone", "mlp", (a) => `${a.size.D} numbers become ${a.size.M}, GELU bends them, ${a.size.D} come back. No other token is looked at. The dots on the curve are this token's own hidden units.`],
   ["Layers refine, step by step", "lens", (a) => `Each layer adds to the {stream|residual stream}. Reading the answer after every layer, the {logit lens}, shows it forming: after layer 0 against after layer ${a.size.L - 1}. Switch a layer off at the top and see what is lost.`, null, { "Layer on or off": "#layer-on" }],
   ["The answer, read from one vector", "head", (a) => `${a.size.D} numbers, one linear map, ${a.size.K} scores, a softmax: ${percent(Math.max(...a.trace.probabilities.data))} for “${a.labels[best(a.trace.probabilities.data)]}”.`, () => ({ token: 0 })],
@@ -33,19 +33,20 @@ export function tour(app, node) {
   const heading = el("h2", { tabindex: -1, id: "tour-title" }), text = el("p", { id: "tour-text" }), acts = el("div", { class: "row acts" }), counter = el("span", { class: "note" });
   const back = el("button", { id: "tour-back", onclick: () => open(at - 1) }, "Back"), next = el("button", { id: "tour-next", class: "primary", onclick: () => (at === STEPS.length - 1 ? close() : open(at + 1)) }, "Next");
   const dots = el("nav", { class: "dots", "aria-label": "Sections of the lesson" }, STEPS.map(([title], i) => el("button", { title: `${i}: ${title}`, "aria-label": `Section ${i}: ${title}`, onclick: () => open(i) })));
-  clear(node, el("div", { class: "said" }, counter, heading, text, acts), el("div", { class: "steer" }, dots, el("div", { class: "row" }, back, next)),
+  clear(node, el("div", { class: "said" }, counter, heading, text), el("div", { class: "steer" }, dots, el("div", { class: "row" }, back, acts, next)),
     el("button", { id: "tour-close", "aria-label": "Close the tour", onclick: close }, "×"));
   // The page keeps clear of the window's lower edge, where the tour stands: what it talks about is never under it.
   new ResizeObserver(() => document.documentElement.style.setProperty("--dock", `${node.offsetHeight}px`)).observe(node);
   node.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
 
-  /** Go to a section. keep: what the address says about layer, head and patch stays. */
+  /** Go to a section. keep: layer, head and patch stay, for the address names them. */
   function open(section, { keep = false } = {}) {
     if (section < 0 || section >= STEPS.length) return;
     const [, part, , choice, tries = {}] = STEPS[at = section];
     node.hidden = false;
     document.body.classList.add("touring");
-    app.select({ ...keep ? {} : choice?.(app), section });
+    const chosen = choice?.(app) ?? {}, view = chosen.view ?? app.state.view;
+    app.select({ ...keep ? { view } : chosen, section });
     for (const one of document.querySelectorAll("[data-part]")) one.classList.toggle("lit", one.dataset.part === part);
     clear(acts, Object.entries(tries).map(([words, control]) => el("button", { onclick: () => document.querySelector(control).click() }, words)));
     app.scroll_to(document.querySelector(`[data-part="${part}"]`));
