@@ -106,7 +106,7 @@ function shown_map(app) {
   if (state.view === "gradient" && gradient) {
     const values = Float32Array.from({ length: size.width * size.height }, (_, i) => Math.hypot(...gradient.image.subarray(3 * i, 3 * i + 3)));
     const max = usual(values, CLEAR);
-    return { map: { values, max, alone: true }, text: `How strongly each pixel moves the {loss} of “${app.labels[gradient.label]}”: its {gradient}. Bright is much: brightest from ${Number(max.toPrecision(2))} on, which ${percent(1 - CLEAR, 0)} of the pixels reach, the others in proportion.` };
+    return { map: { values, max, alone: true }, text: `How strongly each pixel moves the {loss} of “${app.labels[gradient.label]}”: its {gradient}. Bright is much; brightest from ${Number(max.toPrecision(2))} on (${percent(1 - CLEAR, 0)} of the pixels).` };
   }
   return { map: null, text: `${size.N} {patches|patch} of ${size.P} × ${size.P} pixels. Choose one${first ? ", or {[CLS]}" : ""}: it becomes the {token} that asks.` };
 }
