@@ -16,6 +16,7 @@ export function drawing({ first, shown, done }) {
 
   function paint_near() {
     frame = null;
+    clearTimeout(rest);
     first();
     for (const node of [...stale]) if (near.has(node)) paint(node);
     setTimeout(() => {                                    // after this frame's layout and painting
