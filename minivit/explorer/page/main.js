@@ -29,6 +29,7 @@ const STORY = [network, patches, embedding, positions, attention, distance, mlp_
   backward_pass, costs, trace_table];
 
 async function start() {
+  document.documentElement.dataset.busy = "yes";
   const response = await fetch("model.safetensors");
   if (!response.ok) throw new Error(`the weights could not be loaded (${response.status})`);
   const weights = await response.arrayBuffer(), model = read_model(weights), size = sizes(model.config);
@@ -201,6 +202,7 @@ async function start() {
 
 start().catch((error) => {
   $("loading")?.remove();
+  document.documentElement.dataset.busy = "no";
   $("error").hidden = false;
   $("error").textContent = location.protocol === "file:" ? "A browser runs no modules from a file: open this page with “minivit explore”, or from a web server."
     : `The explorer could not start: ${error.message}`;
