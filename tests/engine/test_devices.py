@@ -166,8 +166,8 @@ def test_a_training_step_moves_the_batch_and_reads_the_loss(tmp_path):
         with watched() as watch:
             training_run(tmp_path / str(steps), "cuda", stop_after=steps)
         runs.append(watch)
-    # One step more: pixels and targets go up, and three means and deviations; the loss, and the logits for the accuracy,
-    # come back. Nothing else moves.
+    # One step more: pixels and targets go up, means and deviations of the colours too; the loss, and the logits for the
+    # accuracy, come back. Nothing else moves.
     assert runs[1].to_device - runs[0].to_device == 4
     assert runs[1].to_host - runs[0].to_host == 2
 
