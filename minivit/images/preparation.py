@@ -154,8 +154,8 @@ def normalise(pixels, preprocessing):
     """uint8 (..., 3) -> float32: (pixels / 255 - mean) / std."""
     x = pixels.astype(np.float32)
     x /= np.float32(255)
-    x -= np.asarray(preprocessing.mean, np.float32)
-    x /= np.asarray(preprocessing.std, np.float32)
+    x -= np.asarray(preprocessing.mean, np.float32, like=x)
+    x /= np.asarray(preprocessing.std, np.float32, like=x)
     return x
 
 
