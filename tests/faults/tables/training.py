@@ -20,7 +20,7 @@ FAULTS = [
     F("the gradient is not clipped", "training/loop", "_1, _2 = clip(_1, _3)", "pass"),
     F("training images are held out ones too", "training/loop", "np.sort(_1[_2.held_out:])", "np.sort(_1)"),
     F("the average is not evaluated", "training/loop", "evaluate(_1.result(_2), _3)", "evaluate(_2, _3)"),
-    F("the average is not saved", "training/loop", "save(_1.result(_2).to(_3), _4)", "save(_2.to(_3), _4)"),
+    F("the average is not saved", "training/loop", "so_far = _1.result(_2).to(_3)", "so_far = _2.to(_3)"),
     F("the loss counts batches, not images", "training/loop", "_1['loss'] += _2 * _3", "_1['loss'] += _2"),
     F("the sums go on over epochs", "training/loop", "_1.sums = dict.fromkeys(_2, 0)", "pass"),
     F("the log's rate is the next step's", "training/loop", "rate(_1.step - 1)", "rate(_1.step)"),
