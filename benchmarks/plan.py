@@ -1,7 +1,7 @@
 """What `make bench` measures, and with which libraries."""
 
 from minivit.checkpoints.loading import load
-from minivit.config import VARIANTS, as_config
+from minivit.variants import VARIANTS, as_config
 from minivit.engine.blas_kernel import VARIABLE
 
 from .cases import FORWARD, PACKAGED, TRAINING, Case

@@ -20,10 +20,10 @@ from .checking.gradient_checking import gradient_check as gradient_check
 from .checkpoints.loading import load as load
 from .checkpoints.native import save as save
 from .checkpoints.timm import state_dict as state_dict
-from .config import VARIANTS as VARIANTS
+from .variants import VARIANTS as VARIANTS
 from .config import ViTConfig as ViTConfig
-from .config import macs as macs
-from .config import parameter_count as parameter_count
+from .counting import macs as macs
+from .counting import parameter_count as parameter_count
 from .engine.devices import to_device as to_device
 from .errors import CheckpointError as CheckpointError
 from .errors import ImageError as ImageError

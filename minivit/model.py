@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from . import loss, vit
-from .config import ViTConfig, parameter_count, variant_name
+from .config import ViTConfig
+from .counting import parameter_count
+from .variants import variant_name
 from .engine import sums, threads
 from .engine.devices import check_same_device, device_of, enough_memory, to_device
 from .errors import plain

@@ -3,7 +3,8 @@
     z₀ = tokens + E_pos
 
 "learned": one trained vector a token; that the patches form a grid is not built in, it emerges (Fig. 7 centre).
-"sincos2d": fixed sines and cosines of a patch's column and row. "none": a bag of patches.
+"fixed": a table that is not trained (MAE). "sincos2d": fixed sines and cosines of a patch's column and row. "none": a
+bag of patches. Registers have no position, and [CLS] has none in a table of N rows.
 """
 
 import numpy as np
@@ -12,20 +13,29 @@ TEMPERATURE = 10_000
 
 
 def forward(x, params, kind="learned", grid=None):
-    """Add position embeddings. x: (B, T, D). params: pos_embed (1, T, D) where learned, else empty.
+    """Add position embeddings. x: (B, T, D). params: pos_embed (1, T, D) where learned or fixed, else empty.
 
-    grid: (rows, columns) of the patches, needed by "sincos2d". Returns (B, T, D) and the cache.
+    grid: (rows, columns) of the patches, needed by "sincos2d" and by a table of fewer than T rows. Returns (B, T, D)
+    and the cache.
     """
-    if kind == "learned":
-        return x + params["pos_embed"], kind                            # (B, T, D)
+    if kind in ("learned", "fixed"):
+        table = params["pos_embed"]
+        without = x.shape[1] - table.shape[1]                           # tokens without a position, before the patches
+        first = table.shape[1] - grid[0] * grid[1] if without else 0
+        gap = np.zeros_like(table, shape=(1, without, table.shape[2]))
+        return x + np.concatenate([table[:, :first], gap, table[:, first:]], axis=1), (first, without)  # (B, T, D)
     if kind == "sincos2d":
-        return x + _sincos_tokens(x, grid), kind
-    return x, kind
+        return x + _sincos_tokens(x, grid), None
+    return x, None
 
 
 def backward(dy, cache):
     """Gradients of `forward`. dy: (B, T, D). Returns dx = dy and grads: the sum over the batch."""
-    return dy, {"pos_embed": dy.sum(axis=0, keepdims=True)} if cache == "learned" else {}
+    if cache is None:
+        return dy, {}
+    first, without = cache
+    dtable = dy.sum(axis=0, keepdims=True)                              # (1, T, D)
+    return dy, {"pos_embed": np.concatenate([dtable[:, :first], dtable[:, first + without:]], axis=1)}
 
 
 def sincos_2d(grid, width):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.config import as_config, variant_name
+from minivit.variants import as_config, variant_name
 from minivit.trees import flatten
 
 #   variant    P     D   L     M   H    T     parameters    GMACs

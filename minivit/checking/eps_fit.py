@@ -60,7 +60,7 @@ def _of_tokens(place):
     ours, theirs = place.ours - bias, place.theirs - bias
     x = place.read("input") if place.kind != "norm2" else place.read("residual1")
     if x.ndim == 3 and ours.ndim == 2:
-        x = x[:, int(place.model.config.class_token):].mean(axis=1)
+        x = x[:, place.model.config.num_prefix:].mean(axis=1)
     variance = x.var(axis=-1)
     ratio = (ours * theirs).sum(axis=-1) / np.maximum((ours * ours).sum(axis=-1), 1e-300)
     with np.errstate(divide="ignore"):

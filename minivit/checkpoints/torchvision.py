@@ -2,7 +2,7 @@
 files mlp.linear_1 and mlp.linear_2.
 """
 
-from ..config import VARIANTS
+from ..variants import VARIANTS
 from ..errors import CheckpointError
 from ..images.preparation import Preprocessing, fraction_of
 from . import module_settings

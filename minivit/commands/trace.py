@@ -117,7 +117,8 @@ def _model(options):
         return model, repr(model)
     if options.num_classes is not None:
         changes["num_classes"] = options.num_classes
-    from ..config import as_config, parameter_count, trace_count
+    from ..counting import parameter_count, trace_count
+    from ..variants import as_config
     from ..engine import memory
     from ..training.initial_weights import init
     config = as_config(options.variant, **changes)

@@ -27,7 +27,9 @@ def run(options):
     """Print the table; a variant whose patches do not divide the image, or are too many, is left out, and said so."""
     from dataclasses import replace
 
-    from ..config import LARGEST, MOST_PATCHES, VARIANTS, macs, parameter_count
+    from ..config import LARGEST, MOST_PATCHES
+    from ..counting import macs, parameter_count
+    from ..variants import VARIANTS
     from ..ranges import whole
     whole("num_classes", options.num_classes, 1, LARGEST["num_classes"])
     check_output(options.json)

@@ -10,7 +10,8 @@ from itertools import islice
 
 import numpy as np
 
-from ..config import macs, parameter_count, variant_name
+from ..counting import macs, parameter_count
+from ..variants import variant_name
 from ..errors import plain
 from ..trees import flatten
 

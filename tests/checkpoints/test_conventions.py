@@ -15,7 +15,7 @@ from scipy import ndimage
 
 import minivit
 from minivit.checkpoints import torchvision
-from minivit.config import as_config
+from minivit.variants import as_config
 from minivit.images.preparation import prepare
 
 HALF, IMAGENET = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -96,7 +96,7 @@ def test_trace_prints_every_step(minivit_says, tmp_path):
 
 
 def test_trace_of_a_variant_says_that_its_weights_are_random(minivit_says, monkeypatch):
-    monkeypatch.setitem(minivit.VARIANTS, "B/16", minivit.config.as_config("B/16", num_layers=1, mlp_width=64))
+    monkeypatch.setitem(minivit.VARIANTS, "B/16", minivit.variants.as_config("B/16", num_layers=1, mlp_width=64))
     status, out, _ = minivit_says("trace", "--variant", "B/16")
     assert status == 0 and "weights are random" in out
     shapes = {line.split()[0]: line for line in out.splitlines()[5:]}
@@ -111,7 +111,7 @@ def test_trace_of_a_variant_says_that_its_weights_are_random(minivit_says, monke
 
 def test_every_step_of_a_trace_is_explained():
     from minivit.commands.trace import STEPS, describe
-    for config in (TINY, minivit.config.as_config(TINY, pool="mean", class_token=False)):
+    for config in (TINY, minivit.variants.as_config(TINY, pool="mean", class_token=False)):
         steps = minivit.forward(colours(1).images[0], minivit.init(config)).trace
         assert {name.split(".")[-1] for name in steps} == set(STEPS)
         assert all(describe(name) for name in steps)

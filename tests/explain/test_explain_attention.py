@@ -9,7 +9,7 @@ import pytest
 
 import minivit
 from minivit import attention
-from minivit.config import as_config
+from minivit.variants import as_config
 from minivit.engine import tiles
 from minivit.explain.answers import occlusion
 from minivit.explain.attention import distance, spread

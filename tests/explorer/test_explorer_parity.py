@@ -9,7 +9,7 @@ from peaked import peaked_model
 from PIL import Image
 
 import minivit
-from minivit.config import as_config
+from minivit.variants import as_config
 from minivit.explorer.weights import encode
 from minivit.samples import CAT, cifar10_test
 

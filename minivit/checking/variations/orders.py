@@ -85,7 +85,7 @@ def resamplings(model):
 
 def of_positions(model):
     """Which position belongs to which token, and whether [CLS] has one."""
-    cls = int(model.config.class_token)
+    cls = model.config.num_prefix
     columns_first = _down_the_columns(*model.config.grid)
 
     def patches(change):

@@ -10,7 +10,7 @@ from .variation import Variation
 def of_head(model):
     """Another read-out, before or after the norm, and a head without its norm or bias."""
     yield Variation("the final LayerNorm is missing", ("norm", "representation"), choices={"final_norm": nothing})
-    first, T = int(model.config.class_token), model.config.num_tokens
+    first, T = model.config.num_prefix, model.config.num_tokens
     mean = model.config.pool == "mean"
     reads = {"mean after norm": lambda n: n[:, first:].mean(axis=1),
              "mean of all tokens": lambda n: n.mean(axis=1),

@@ -18,7 +18,7 @@ def explore_attention(prediction):
     rows, columns = config.grid
 
     def draw(layer=config.num_layers - 1, row=rows // 2, column=columns // 2):
-        patch = int(config.class_token) + row * columns + column
+        patch = config.num_prefix + row * columns + column
         asking = [0, patch] if config.class_token else [patch]
         attention_maps_figure(picture, maps[layer], config.grid, asking)
         plt.show()

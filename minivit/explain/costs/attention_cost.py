@@ -9,7 +9,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ...config import as_config, macs
+from ...counting import macs
+from ...variants import as_config
 from ..style import COLOURS, FAINT, WIDTH, bare, draw_patch_lines, styled
 
 

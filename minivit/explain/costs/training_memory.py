@@ -10,7 +10,7 @@ really kept, and the two agree.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ...config import parameter_count
+from ...counting import parameter_count
 from ..style import COLOURS, WIDTH, styled
 
 

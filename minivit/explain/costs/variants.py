@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ...config import macs, parameter_count
+from ...counting import macs, parameter_count
 from ..style import COLOURS, FAINT, WIDTH, styled
 from .counts import cost_terms
 

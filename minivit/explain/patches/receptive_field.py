@@ -61,7 +61,7 @@ def vit_gradient(model, x, patch, depth):
     for block in params["blocks"][:depth]:
         z, cache = layer.forward(z, block, config.num_heads, config.layer_norm_eps, config.gelu)   # (1, T, D)
         layer_caches.append(cache)
-    dz = _one_output(z, (0, patch + config.class_token))
+    dz = _one_output(z, (0, patch + config.num_prefix))
     for cache in reversed(layer_caches):
         dz, _ = layer.backward(dz, cache)
     dz, _ = position_embedding.backward(dz, pos_cache)

@@ -29,7 +29,7 @@ def sequence_figure(prediction):
     _draw_numbered(third, patches, config.grid)
     strip, matrix = bottom.subplots(2, 1, height_ratios=(0.12, 1))
     _draw_strip(strip, patches[:MOST_IN_A_STRIP], config)
-    _draw_tokens(bottom, matrix, embedded[:MOST_IN_A_STRIP + config.class_token], config)
+    _draw_tokens(bottom, matrix, embedded[:MOST_IN_A_STRIP + config.num_prefix], config)
     return figure
 
 
@@ -52,7 +52,7 @@ def _draw_numbered(ax, patches, grid):
 
 
 def _draw_strip(ax, patches, config):
-    first = int(config.class_token)
+    first = config.num_prefix
     if first:
         ax.add_patch(plt.Rectangle((0.06, 0.06), 0.88, 0.88, facecolor=COLOURS[1]))
     for n, patch in enumerate(patches, start=first):

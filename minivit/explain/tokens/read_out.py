@@ -10,7 +10,7 @@ def read_outs(prediction):
     """[CLS], and the mean of the patches, of a batch of images at every depth: two lists of L + 1 arrays (B, D)."""
     trace, config = prediction.trace, prediction.model.config
     depths = [trace["embedded"]] + [trace[f"layer.{i}.output"] for i in range(config.num_layers)]    # (B, T, D) each
-    first = int(config.class_token)
+    first = config.num_prefix
     return [z[:, 0] for z in depths], [z[:, first:].mean(axis=1) for z in depths]
 
 
