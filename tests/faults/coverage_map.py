@@ -17,8 +17,9 @@ KEPT = ROOT / "out" / "coverage_map"
 FEW = 20
 # These start whole programs, read other files than the package's, or look at the faults themselves.
 LEFT_OUT = ("tests/test_notebooks.py", "tests/test_faults.py", "tests/test_docs.py", "tests/test_readme.py",
-            "tests/test_project.py", "tests/test_packaging.py", "tests/test_lite.py", "tests/explain/test_showing.py",
-            "tests/benchmarking/", "tests/gpu/", "tests/parity/", "tests/kernels/")
+            "tests/test_animation.py", "tests/test_project.py", "tests/test_packaging.py", "tests/test_lite.py",
+            "tests/explain/test_showing.py", "tests/benchmarking/", "tests/site/", "tests/gpu/", "tests/parity/",
+            "tests/kernels/")
 
 
 class CoverageMap:

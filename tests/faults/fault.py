@@ -9,7 +9,8 @@ class Fault:
 
     within: the function, "name" or "Class.name", where `old` stands more than once in the module. only_time: the change
     costs time or memory alone, so that no test can or should see it. tests: the beginning of the names of the tests to
-    ask, where coverage can't tell them: those that start a process of their own.
+    ask, where coverage can't tell them, as they start a process of their own, or where hundreds run the lines of which
+    few could see it.
     """
 
     name: str

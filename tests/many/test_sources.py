@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from itertools import islice
 
 import pytest
 
@@ -16,7 +17,7 @@ def tree(folder, *names):
 
 
 def names(source):
-    return [place.name for place in places(source)]
+    return [place.name for place in islice(places(source), 100)]
 
 
 def test_a_folder_with_its_folders_in_the_order_of_the_names(tmp_path):

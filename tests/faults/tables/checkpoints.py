@@ -169,7 +169,8 @@ FAULTS = [
     # another head
     F("a new head is random", "checkpoints/new_head", "np.zeros((width, num_classes), dtype)",
       "np.random.default_rng(0).standard_normal((width, num_classes)).astype(dtype)"),
-    F("the same head is replaced too", "checkpoints/new_head", "wanted is None or wanted == found", "wanted is None"),
+    F("the same head is replaced too", "checkpoints/new_head", "wanted is None or wanted == found", "wanted is None",
+      tests="tests/training/test_fine_tuning.py::test_packaged_labels_go_with_their_head"),
     F("as many classes are the same", "checkpoints/new_head", "model.labels == list(classes)",
       "model.config.num_classes == len(classes)"),
     F("the order of the classes does not matter", "checkpoints/new_head", "model.labels == list(classes)",
@@ -182,7 +183,10 @@ FAULTS = [
     F("a head in float32 always", "checkpoints/loading", "new_head.zeros(_1, _2, dtype)",
       "new_head.zeros(_1, _2, np.float32)"),
     F("a head that was left out is not noted", "checkpoints/loading", "Origin(_1, ignored | no_longer, ...)",
-      "Origin(form.NAME, ignored, tuple(opened.assumed), commit=opened.commit)"),
-    F("a head asked to go is told", "checkpoints/loading", "no_longer if num_classes else {}", "no_longer"),
-    F("nothing tells which head was replaced", "checkpoints/loading", "no_longer if num_classes else {}", "{}"),
+      "Origin(form.NAME, ignored, tuple(opened.assumed), commit=opened.commit)",
+      tests="tests/training/test_fine_tuning.py::test_load_with_other_classes"),
+    F("a head asked to go is told", "checkpoints/loading", "no_longer if num_classes else {}", "no_longer",
+      tests="tests/training/test_fine_tuning.py::test_load_with_other_classes"),
+    F("nothing tells which head was replaced", "checkpoints/loading", "no_longer if num_classes else {}", "{}",
+      tests="tests/training/test_fine_tuning.py::test_load_with_other_classes"),
 ]

@@ -28,7 +28,8 @@ FAULTS = [
     F("float16 may become infinite", "checkpoints/safetensors_writing",
       "not np.array_equal(np.isfinite(told), np.isfinite(array))", "False"),
     F("bfloat16 is cut, not rounded", "checkpoints/bfloat16", "0x7FFF + (bits >> 16 & 1)", "0"),
-    F("whole numbers are weights", "checkpoints/safetensors_file", "tensors.dtypes[name] not in FLOATS", "False"),
+    F("whole numbers are weights", "checkpoints/safetensors_file", "tensors.dtypes[name] not in FLOATS", "False",
+      tests="tests/fuzz/test_damaged_files.py::test_damaged_tensors"),
     # .npz
     F("pickled objects are arrays", "checkpoints/npz_file", "dtype.hasobject", "False",
       tests="tests/fuzz/test_bombs.py::test_pickles_inside_an_npz"),
@@ -84,7 +85,8 @@ FAULTS = [
     F("a pipe is an image", "images/decoding", "not path.is_file()", "False",
       tests="tests/images/test_limits.py::test_what_is_refused_unread"),
     F("a line is squeezed", "images/preparation", "max(w * height, h * width) > _1", "False"),
-    F("any scale before the crop", "images/preparation", "new_w * new_h > MOST_RESIZED", "False"),
+    F("any scale before the crop", "images/preparation", "new_w * new_h > MOST_RESIZED", "False",
+      tests="tests/images/test_limits.py::test_what_is_scaled_before_the_crop_is_limited"),
     F("a damaged image is a traceback", "images/decoding", "raise _damaged(name, error) from None", "raise",
       within="_decoded"),
     # training
@@ -98,6 +100,7 @@ FAULTS = [
     F("a state's sums may be any", "training/state", "whole('images', _1, _2, _3)", "None"),
     F("an image of training has no name", "training/data", "ImageError(f'{names[i]} in {source}: {error}')",
       "ImageError(str(error))"),
-    F("an image in a zip may have any length", "images/files", "size > MOST_BYTES", "False"),
+    F("an image in a zip may have any length", "images/files", "size > MOST_BYTES", "False",
+      tests="tests/training/test_training_data.py::test_files_and_members_too_large"),
     F("a full disk is a library's error", "checkpoints/atomic", "_no_room(error)", "None"),
 ]

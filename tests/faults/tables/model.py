@@ -19,8 +19,10 @@ FAULTS = [
     F("the loss is the mean of chunks", "model", "_1 / len(x)", "1.0 / len(threads.split(x))"),
     F("pixels keep their own precision", "model", "_1.astype(self.dtype, copy=False)", "_1", within="prepare"),
     F("another size is let through", "model", "_1.ndim != 4 or _2", "False"),
-    F("with_params forgets the preprocessing", "model", "preprocessing = self.preprocessing", "preprocessing = None"),
-    F("with_params forgets the labels", "model", "labels = self.labels", "labels = None"),
+    F("with_params forgets the preprocessing", "model", "preprocessing = self.preprocessing", "preprocessing = None",
+      tests="tests/checking/test_pixel_recipes.py::test_colours_turned_under_their_own_means"),
+    F("with_params forgets the labels", "model", "labels = self.labels", "labels = None",
+      tests="tests/training/test_training.py::test_the_start_is_not_changed"),
     F("labels of another number", "model", "self.labels is not None and _1", "False"),
     # prediction
     F("the least likely first", "prediction", "np.argsort(-_1, ...)", "np.argsort(_1, ...)"),
