@@ -20,7 +20,6 @@ from .checking.gradient_checking import gradient_check as gradient_check
 from .checkpoints.loading import load as load
 from .checkpoints.native import save as save
 from .checkpoints.timm import state_dict as state_dict
-from .variants import VARIANTS as VARIANTS
 from .config import ViTConfig as ViTConfig
 from .counting import macs as macs
 from .counting import parameter_count as parameter_count
@@ -36,5 +35,6 @@ from .prediction import Prediction as Prediction
 from .prediction import backward as backward
 from .prediction import forward as forward
 from .training.initial_weights import init as init
+from .variants import VARIANTS as VARIANTS
 
 __version__: str

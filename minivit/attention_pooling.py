@@ -1,4 +1,4 @@
-"""Attention pooling, MAP: a learned query asks all tokens what they hold (Zhai et al. 2021, arXiv 2106.04560, sec. 3.3).
+"""Attention pooling, MAP: a learned query asks all tokens what they hold (Zhai et al. 2021, arXiv 2106.04560).
 
     q = l W_q,   [k, v] = z W_kv            one query for each head, from the latent l, the same for every image
     p = [softmax(q kᵀ / √d) v]_heads U      attention as in equations 5 to 8 of the ViT paper, with one row

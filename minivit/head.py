@@ -21,7 +21,8 @@ NAMES = ("norm", "fc_norm", "attn_pool", "head", "head_dist")           # of the
 def forward(x, params, pool="cls", first=1, eps=1e-6):
     """Final norm, read-out, logits. x: (B, T, D). params: norm ("fc_norm" where pool is "mean"), and head if any.
 
-    first: how many tokens stand before those that the mean is taken over. Returns the logits (B, K), or the representation (B, D) where there is no head, and the cache.
+    first: how many tokens stand before those that the mean is taken over. Returns the logits (B, K), or the
+    representation (B, D) where there is no head, and the cache.
     """
     pooled = x[:, 0] if pool == "cls" else x[:, first:].mean(axis=1)         # (B, D)
     name = norm_name(pool)

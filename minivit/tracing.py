@@ -32,7 +32,7 @@ def add(x, branch, normed, params, eps):
 
 
 def pool_tokens(z, config):
-    """What the final norm reads of z (B, T, D): all tokens, of which some are read later, or the patches' mean (B, D)."""
+    """What the final norm reads of z (B, T, D): all tokens, some of which are read later, or a mean (B, D)."""
     return z[:, config.first_pooled:].mean(axis=1) if config.pool == "mean" else z
 
 

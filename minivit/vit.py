@@ -62,7 +62,8 @@ def forward(x, params, config, with_cache=True, dropped=None):
                                          config.layer_norm_eps)                                        # (B, K)
     if not with_cache:
         return logits, None
-    return logits, (patch_cache, cls_cache, pos_cache, dropout_cache, pre_cache, reading, layers, layer_caches, head_cache)
+    return logits, (patch_cache, cls_cache, pos_cache, dropout_cache, pre_cache, reading, layers, layer_caches,
+                    head_cache)
 
 
 def backward(dlogits, cache, layer_grads=None):

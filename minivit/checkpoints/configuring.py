@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from ..config import ViTConfig
-from ..variants import VARIANTS
 from ..errors import CheckpointError
+from ..variants import VARIANTS
 from . import fitting, timm
 from .grids import fits, trained_size
 from .reading_out import pool_of_tensors

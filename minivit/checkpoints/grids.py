@@ -11,8 +11,8 @@ def trained_size(rows, prefix, patch_size, cls_row, told=None, wanted=None):
     """(pixels of the images that a table of `rows` positions was trained on, None), or (None, a question).
 
     Pixels are one number, or (height, width). prefix: how many tokens before the patches may have a position. cls_row:
-    whether they have: True, False, or None where the format leaves it open. told: the source's image size; wanted: the caller's. The question is asked where
-    nothing fits, or more than one thing.
+    whether they have one: True, False, or None where the format leaves it open. told: the source's image size; wanted:
+    the caller's. The question is asked where nothing fits, or more than one thing.
     """
     for size in (told, wanted):
         if size is not None and fits(size, patch_size, rows, prefix, cls_row):

@@ -118,9 +118,9 @@ def _model(options):
     if options.num_classes is not None:
         changes["num_classes"] = options.num_classes
     from ..counting import parameter_count, trace_count
-    from ..variants import as_config
     from ..engine import memory
     from ..training.initial_weights import init
+    from ..variants import as_config
     config = as_config(options.variant, **changes)
     memory.check_fits(4 * (parameter_count(config) + trace_count(config)),
                       f"the weights and the trace of {options.variant} at this size")

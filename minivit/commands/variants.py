@@ -29,8 +29,8 @@ def run(options):
 
     from ..config import LARGEST, MOST_PATCHES
     from ..counting import macs, parameter_count
-    from ..variants import VARIANTS
     from ..ranges import whole
+    from ..variants import VARIANTS
     whole("num_classes", options.num_classes, 1, LARGEST["num_classes"])
     check_output(options.json)
     show = print if options.json != "-" else lambda *_: None

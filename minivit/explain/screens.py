@@ -11,9 +11,9 @@ from itertools import islice
 import numpy as np
 
 from ..counting import macs, parameter_count
-from ..variants import variant_name
 from ..errors import plain
 from ..trees import flatten
+from ..variants import variant_name
 
 MOST_IMAGES = 4                 # of a batch, with their five likeliest classes
 MOST_BLOCKS = 12

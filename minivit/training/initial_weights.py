@@ -14,13 +14,13 @@ from numpy.typing import DTypeLike
 
 from ..config import ViTConfig
 from ..counting import parameter_count
-from ..variants import as_config
 from ..engine import memory
 from ..head import norm_name
 from ..images.preparation import Preprocessing
 from ..model import VisionTransformer, as_dtype
 from ..position_embedding import sincos_2d
 from ..trees import tree_map
+from ..variants import as_config
 
 LAYER_SCALE = 1e-5
 

@@ -9,7 +9,6 @@ import pytest
 
 import minivit
 from minivit import attention
-from minivit.variants import as_config
 from minivit.engine import tiles
 from minivit.explain.answers import occlusion
 from minivit.explain.attention import distance, spread
@@ -19,6 +18,7 @@ from minivit.explain.attention.sliders import explore_attention
 from minivit.explain.costs import attention_cost, measuring
 from minivit.loss import log_softmax
 from minivit.patch_embedding import patchify
+from minivit.variants import as_config
 
 matplotlib.use("Agg")
 
