@@ -90,7 +90,12 @@ def trace(model, x):
 
 def attention_maps(model, x):
     """The attention of every layer, (B, H, T, T) each."""
-    return [array for name, array in steps(model, x) if name.endswith(".attention")]
+    return [array for name, array in steps(model, x) if is_attention_map(name)]
+
+
+def is_attention_map(name):
+    """Whether a step is a layer's attention weights; attention pooling has its own, "pool.attention"."""
+    return name.startswith("layer.") and name.endswith(".attention")
 
 
 def steps(model, x, choices=OURS, z=None, first_layer=0, given=None):

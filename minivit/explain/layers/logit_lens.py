@@ -19,7 +19,12 @@ from .residual_stream import stream
 
 
 def logit_lens(model, trace):
-    """Probabilities (L + 1, B, K) read from the embedded tokens and after each layer; the last are the model's own."""
+    """Probabilities (L + 1, B, K) read from the embedded tokens and after each layer; the last are the model's own.
+
+    Every read-out is the model's own too. Raises ValueError for a model without a head.
+    """
+    if not model.config.num_classes:
+        raise ValueError("a model without a head has no answers to read")
     config, params = model.config, vit.only(model.params, *head.NAMES)
     logits = [head_of(config).forward(z, params, config.pool, config.first_pooled, config.layer_norm_eps)[0]
               for z in stream(trace)]
