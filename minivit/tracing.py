@@ -14,7 +14,7 @@ from .counting import trace_count
 from .engine import memory
 from .explain import screens
 from .head import norm_name
-from .tracing_heads import distilled_steps, pooling_steps
+from .tracing_heads import after_pooling, distilled_steps, mean_of_heads, pooling_steps
 from .vit import only
 
 
@@ -65,8 +65,11 @@ class Choices:
     merge: Callable = merge_heads
     activation: Callable = activation
     residual: Callable = add
+    first_norm: Callable = lambda x, params, eps: layer_norm.forward(x, params, eps)
     pool: Callable = pool_tokens
     read: Callable = read_out
+    after_pooling: Callable = after_pooling
+    answer: Callable = mean_of_heads
 
 
 OURS = Choices()
@@ -126,7 +129,7 @@ def _embedding(s, x, params, config, choices):
     yield "embedded", position_embedding.forward(s["tokens"], only(params, "pos_embed"), config.position,
                                                  config.grid)                              # (B, T, D)
     if config.norm_pre:
-        yield "norm_pre", choices.norm(s["embedded"], params["norm_pre"], config.layer_norm_eps)          # (B, T, D)
+        yield "norm_pre", choices.first_norm(s["embedded"], params["norm_pre"], config.layer_norm_eps)    # (B, T, D)
 
 
 def _layer(s, params, config, choices):
@@ -164,7 +167,7 @@ def _head(s, params, config, choices):
     pooled = choices.pool(s["input"], config)                                              # (B, T, D), or (B, D)
     yield "norm", choices.final_norm(pooled, final, config.layer_norm_eps)
     if config.pool == "distilled":
-        yield from distilled_steps(s, params)                                              # (B, K) at the end
+        yield from distilled_steps(s, params, choices)                                     # (B, K) at the end
     elif config.pool == "map":
         yield from pooling_steps(s, params["attn_pool"], config, choices)                  # (B, D)
     else:

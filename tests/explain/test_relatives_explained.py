@@ -18,8 +18,16 @@ from minivit.explain.attention import class_rollout, distance, maps, mean_maps
 from minivit.explain.costs import attention_cost, counts, parameter_shares, training_memory
 from minivit.explain.costs.variants import variants_figure
 from minivit.explain.gradients.gradient_flow import gradients_by_layer
-from minivit.explain.layers import (architecture, logit_contributions, logit_lens, network_drawing, residual_path,
-                                    residual_stream, shapes, token_journey)
+from minivit.explain.layers import (
+    architecture,
+    logit_contributions,
+    logit_lens,
+    network_drawing,
+    residual_path,
+    residual_stream,
+    shapes,
+    token_journey,
+)
 from minivit.explain.patches import receptive_field, sequence
 from minivit.explain.tokens.read_out import read_outs
 from minivit.prediction import Prediction
@@ -67,9 +75,9 @@ def a_mean(heads):
 
 def test_other_tokens_must_be_named():
     p = predicted(REGISTERS)
-    with pytest.raises(ValueError, match="makes 20 or, with .CLS., 21 tokens; the attention is between 24; .*before="):
+    with pytest.raises(ValueError, match=r"makes 20 or, with .CLS., 21 tokens; the attention is between 24; .*before="):
         maps.attention_map(p.attention[0], 0, REGISTERS.grid)
-    with pytest.raises(ValueError, match="with 1 before them 21 tokens; the attention is between 24$"):
+    with pytest.raises(ValueError, match=r"with 1 before them 21 tokens; the attention is between 24$"):
         maps.attention_map(p.attention[0], 0, REGISTERS.grid, ("[CLS]",))
     figure = maps.attention_maps_figure(np.zeros((16, 20, 3)), p.attention[0][0], REGISTERS.grid, [0, 2, 5],
                                         before=relatives.tokens_before(REGISTERS))
@@ -263,7 +271,7 @@ def test_what_looks_into_plain_layers_refuses_others():
     for config, words in ((MAP, "attention pooling"), (DISTILLED, "two heads")):
         with pytest.raises(ValueError, match=words):
             class_cosines(peaked_model(config).params)
-    with pytest.raises(ValueError, match="no .CLS. token"):
+    with pytest.raises(ValueError, match=r"no .CLS. token"):
         read_outs(predicted(MAP))
 
 
