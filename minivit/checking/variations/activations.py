@@ -11,7 +11,7 @@ def of_gelu(model):
     """The other form of GELU; the quick one, which is rare, comes with other functions."""
     own = model.config.gelu
     for other in {"erf": ("tanh",), "tanh": ("erf",), "quick": ("erf", "tanh")}[own]:
-        yield Variation(f'GELU in its {other} form: gelu="{other}", found "{own}"', ("hidden",),
+        yield Variation(f'GELU in its {other} form: gelu="{other}", found "{own}"', ("hidden", "pool.hidden"),
                         lambda m, other=other: with_config(m, gelu=other))
 
 
@@ -76,7 +76,7 @@ FUNCTIONS = {
 def others():
     """Functions that are no GELU, or half of one."""
     for words, function in FUNCTIONS.items():
-        yield Variation(f"the activation is {words}", ("hidden",),
+        yield Variation(f"the activation is {words}", ("hidden", "pool.hidden"),
                         choices={"activation": lambda x, form, function=function: function(x)})
 
 
