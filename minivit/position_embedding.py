@@ -22,8 +22,10 @@ def forward(x, params, kind="learned", grid=None):
         table = params["pos_embed"]
         without = x.shape[1] - table.shape[1]                           # tokens without a position, before the patches
         first = table.shape[1] - grid[0] * grid[1] if without else 0
-        gap = np.zeros_like(table, shape=(1, without, table.shape[2]))
-        return x + np.concatenate([table[:, :first], gap, table[:, first:]], axis=1), (first, without)  # (B, T, D)
+        if without:
+            gap = np.zeros_like(table, shape=(1, without, table.shape[2]))
+            table = np.concatenate([table[:, :first], gap, table[:, first:]], axis=1)       # (1, T, D)
+        return x + table, (first, without)                              # (B, T, D)
     if kind == "sincos2d":
         return x + _sincos_tokens(x, grid), None
     return x, None
