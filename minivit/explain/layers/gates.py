@@ -9,7 +9,7 @@ from ..style import COLOURS, FAINT, WIDTH, signed_limits, styled
 
 @styled
 def quick_gelu_figure(reach=6.0):
-    """Three panels: GELU's erf form and the quick form; how far the quick form and the tanh form are off; and slopes."""
+    """Three panels: GELU's erf form and the quick form; how far quick and tanh form are off; their slopes."""
     x = np.linspace(-reach, reach, 1201)
     (y, slope), (tanh, tanh_slope), (quick, quick_slope) = (gelu.forward(x, form) for form in ("erf", "tanh", "quick"))
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.2))
