@@ -10,6 +10,8 @@ from .variation import Variation
 def of_gelu(model):
     """The other form of GELU; the quick one, which is rare, comes with other functions."""
     own = model.config.gelu
+    if model.config.gated_mlp and model.config.pool != "map":
+        return                                              # there is no GELU
     for other in {"erf": ("tanh",), "tanh": ("erf",), "quick": ("erf", "tanh")}[own]:
         yield Variation(f'GELU in its {other} form: gelu="{other}", found "{own}"', ("hidden", "pool.hidden"),
                         lambda m, other=other: with_config(m, gelu=other))

@@ -96,7 +96,8 @@ def of_forms(model):
     for words, change in scales.items():
         yield from _every(f"LayerNorm: {words}", _scaled(change))
     yield Variation("LayerNorm is missing", EVERY, choices={"norm": nothing, "final_norm": nothing}, apart=True)
-    yield Variation("the norm before the layers is missing", ("norm_pre",), choices={"first_norm": nothing})
+    if model.config.norm_pre:
+        yield Variation("the norm before the layers is missing", ("norm_pre",), choices={"first_norm": nothing})
 
 
 def nothing(x, params, eps):
