@@ -24,7 +24,7 @@ python_of = $(shell for v in $(1); do for p in python$$v "$$(pyenv prefix $$v 2>
     "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
 
 .PHONY: help demo test test-code oldest oldest-env newest newest-env types types-env test-notebooks notebooks \
-    run-notebooks threads faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-env big bench \
+    run-notebooks threads faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-times explorer-env big bench \
     bench-many gpu gpu-session gpu-train gpu-rehearsal \
     gpu-images wasm wasm-env wasm-notebooks \
     lite site site-env site-test clean
@@ -119,6 +119,9 @@ explorer: .venv/.core  ## write the explorer, for any web server, to site/explor
 # Chromium is Debian's. Where it is to be had otherwise, CHROMIUM and CHROMEDRIVER name the programs.
 explorer-test: .venv-explorer/.done  ## the explorer in a real Chromium: every step against minivit, every control
 	$(EXPLORER)/python -m pytest -q -n 2 -m "explorer or not explorer" tests/explorer
+
+explorer-times: .venv-explorer/.done  ## milliseconds that each control of the explorer takes, in a real Chromium
+	$(EXPLORER)/python -m pytest -q -m explorer tests/explorer/test_explorer_controls.py -k milliseconds
 
 explorer-env: .venv-explorer/.done
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.many_images [--fill]
 
-The two take turns, some of the images each, so that what slows the machine down slows both. --fill writes the table
-into docs/many.md.
+They take turns, some of the images each, so that what slows the machine down slows all. --fill writes the tables into
+docs/many.md.
 """
 
 import argparse
@@ -22,6 +22,8 @@ from PIL import Image
 
 import minivit
 from minivit.commands.machine import processor
+from minivit.many.embedding import embed_to
+from minivit.many.rows import Wanted
 
 PAGE = Path(__file__).parents[1] / "docs" / "many.md"
 MEMORY = """
@@ -29,11 +31,11 @@ import re, sys
 import minivit
 from minivit.many.embedding import embed_to
 from minivit.many.rows import Wanted
-model = minivit.load()
+model = minivit.load() if sys.argv[1] == "cifar10" else minivit.init(sys.argv[1])
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
 before = peak()
-embed_to(sys.argv[2], sys.argv[1], model, Wanted())
+embed_to(sys.argv[3], sys.argv[2], model, Wanted())
 print(before, peak())
 """
 
@@ -50,37 +52,39 @@ def make(folder, count, side):
 
 
 def rates(model, folder, turn, turns):
-    """(images a second of the model on arrays, of embed from files): medians over turns of `turn` images each."""
+    """Seconds of each turn of `turn` images: {what: [seconds, ...]}, of the model on arrays and of embed from files."""
     height, width = model.config.height_width
     x = np.random.default_rng(0).standard_normal((turn, height, width, 3), np.float32)
     files = sorted(folder.rglob("*.jpg"))
-    model(x[:16])
-    list(minivit.embed(files[:16], model))
-    seconds = [], []
-    for i in range(turns):
-        start = time.perf_counter()
-        model(x)
-        seconds[0].append(time.perf_counter() - start)
-        start = time.perf_counter()
-        assert all(row.error is None for row in minivit.embed(files[i * turn % len(files):][:turn], model))
-        seconds[1].append(time.perf_counter() - start)
-    return turn / median(seconds[0]), turn / median(seconds[1]), median(a / b for a, b in zip(*seconds))
+    seconds = {what: [] for what in ("model(x)", "rows", ".parquet", ".csv")}
+    with tempfile.TemporaryDirectory() as out:
+        for i in range(-1, turns):                                       # the first of all is not counted
+            count = turn if i >= 0 else min(turn, 32)
+            some = files[max(i, 0) * turn % len(files):][:count]
+            for what, found in seconds.items():
+                start = time.perf_counter()
+                if what == "model(x)":
+                    model(x[:count])
+                elif what == "rows":
+                    assert all(row.error is None for row in minivit.embed(some, model))
+                else:
+                    assert embed_to(Path(out, "a" + what), some, model, Wanted(), overwrite=True) == (count, 0)
+                if i >= 0:
+                    found.append(time.perf_counter() - start)
+    return seconds
 
 
-def memory(folder, counts):
-    """{number of images: (MB before, MB at the peak)} of a process that embeds so many into a CSV file, on Linux.
+def memory(name, folder, count):
+    """(MB before, MB at the peak) of a process that embeds `count` images with a model into a Parquet file, on Linux.
 
     VmHWM: what getrusage tells would begin with the size of the process that this one was made by.
     """
-    found = {}
-    for count in counts:
-        with tempfile.TemporaryDirectory() as out:
-            paths = Path(out, "list.txt")
-            paths.write_text("\n".join(str(p) for p in islice(sorted(folder.rglob("*.jpg")), count)), "utf-8")
-            run = subprocess.run([sys.executable, "-c", MEMORY, paths, str(Path(out, "a.csv"))], check=True,
-                                 capture_output=True, encoding="utf-8")
-            found[count] = tuple(map(float, run.stdout.split()))
-    return found
+    with tempfile.TemporaryDirectory() as out:
+        paths = Path(out, "list.txt")
+        paths.write_text("\n".join(str(p) for p in islice(sorted(folder.rglob("*.jpg")), count)), "utf-8")
+        run = subprocess.run([sys.executable, "-c", MEMORY, name, paths, str(Path(out, "a.parquet"))], check=True,
+                             capture_output=True, encoding="utf-8")
+        return tuple(map(float, run.stdout.split()))
 
 
 def main():
@@ -91,24 +95,36 @@ def main():
     with tempfile.TemporaryDirectory() as place:
         small = make(Path(place, "small"), 60_000, 32)
         large = make(Path(place, "large"), 200, 224)
-        lines = ["| | `model(x)`, images a second | `minivit.embed` from files | share |", "|---|---:|---:|---:|"]
+        lines = ["| images a second | `model(x)` | rows of `minivit.embed` | `minivit embed` to .parquet | to .csv |",
+                 "|---|---:|---:|---:|---:|"]
         for what, model, folder, turn, turns in (
                 ("packaged model, 10,000 files of 32 px", minivit.load(), small, 2000, 5),
                 ("B/16, 200 files of 224 px, thrice", minivit.init("B/16"), large, 200, 3)):
-            arrays, files, share = rates(model, folder, turn, turns)
-            lines.append(f"| {what} | {arrays:.1f} | {files:.1f} | {share:.1%} |")
+            seconds = rates(model, folder, turn, turns)
+            print(what, {name: [round(turn / s, 2) for s in found] for name, found in seconds.items()}, flush=True)
+            cells = [f"{turn / median(found):.1f}, {share(found, seconds):.1%}" for found in seconds.values()]
+            lines.append(f"| {what} | {' | '.join([cells[0].partition(',')[0], *cells[1:]])} |")
             print(lines[-1], flush=True)
-        lines += ["", "| images | memory before | at the peak |", "|---:|---:|---:|"]
-        for count, (before, peak) in memory(small, (1_000, 10_000, 60_000)).items():
-            lines.append(f"| {count:,} | {before:.0f} MB | {peak:.0f} MB |")
-            print(lines[-1], flush=True)
-    head = (f"{time.strftime('%Y-%m-%d')}, {processor()}, {platform.system()}, NumPy {np.__version__}; "
-            "medians of turns that `model(x)` and `embed` took one after another. Memory is the process's largest "
-            "resident size; the table was written too.")
+        lines += ["", "| images | memory before | at the peak |", "|---|---:|---:|"]
+        for name, folder, counts in (("cifar10", small, (1_000, 10_000, 30_000, 60_000)), ("B/16", large, (200,))):
+            for count in counts:
+                before, peak = memory(name, folder, count)
+                what = f"{count:,} of {'32 px, packaged model' if folder is small else '224 px, B/16'}"
+                lines.append(f"| {what} | {before:.0f} MB | {peak:.0f} MB |")
+                print(lines[-1], flush=True)
+    head = (f"{time.strftime('%Y-%m-%d')}, {processor()}, {platform.system()}, NumPy {np.__version__}. `model(x)`, on "
+            "arrays prepared before, and `embed`, from files, took turns; images a second are of the median turn, and "
+            "the share is the median over pairs of turns. Memory is the process's largest resident size; \"before\" "
+            "has the weights loaded.")
     if fill:
         text = PAGE.read_text("utf-8")
         filled = f"<!-- many -->\n{head}\n\n" + "\n".join(lines) + "\n<!-- /many -->"
         PAGE.write_text(re.sub(r"<!-- many -->.*<!-- /many -->", lambda _: filled, text, flags=re.DOTALL), "utf-8")
+
+
+def share(found, seconds):
+    """Of the images that `model(x)` makes in a time, how many these do: the median over pairs of turns."""
+    return median(a / b for a, b in zip(seconds["model(x)"], found))
 
 
 if __name__ == "__main__":

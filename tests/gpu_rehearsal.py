@@ -35,7 +35,7 @@ def main():
         assert parts[1]["results"][0]["machine"][0].startswith("Stand-in GPU"), said(parts, out)
         rows = epochs(parts[3])
         assert rows and rows == list(range(1, len(rows) + 1)), said(parts, out)
-        for name in ("state.safetensors", "model.safetensors", "log.csv", "images.sha256"):
+        for name in ("state.safetensors", "model.safetensors", "best.safetensors", "log.csv", "images.sha256"):
             assert (out / "train" / name).exists(), said(parts, out)
 
         # 10 kB: the state is in pieces then, as it travels where files have to be small.

@@ -25,6 +25,7 @@ held in memory at the model's size. The folder given by --out receives, as the r
                       held_out_accuracy), learning_rate, images_per_second
   curve.png           the log as a picture, with --curve
   model.safetensors   after each epoch, the model so far: minivit predict --model FOLDER photo.jpg
+  best.safetensors    that of the epoch with the best answers to the images held out
 """
 
 EXAMPLE = """\

@@ -13,6 +13,7 @@ from functools import cache
 
 KEPT = 32 << 20                                        # bytes free at a heap's end; larger arrays are mapped
 SLACK = 1 << 20                                        # what is free beyond KEPT goes back once it is as much as this
+DASKS = ("MALLOC_TRIM_THRESHOLD_", "65536")           # in the environment of dask.distributed's workers, unasked
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3                                       # from malloc.h
 
 
@@ -22,7 +23,7 @@ def limit():
 
     The user does by any of glibc's environment variables, such as MALLOC_TOP_PAD_, or glibc.malloc in GLIBC_TUNABLES.
     """
-    users = any(name.startswith("MALLOC_") for name in os.environ)
+    users = any(name.startswith("MALLOC_") and (name, value) != DASKS for name, value in os.environ.items())
     if sys.platform != "linux" or users or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -151,12 +151,14 @@ def fraction_of(size, covered):
 
 
 def normalise(pixels, preprocessing):
-    """uint8 (..., 3) -> float32: (pixels / 255 - mean) / std."""
-    x = pixels.astype(np.float32)
+    """uint8 (..., W, 3) -> float32: (pixels / 255 - mean) / std."""
+    x = pixels.reshape(*pixels.shape[:-2], -1).astype(np.float32)       # whole rows, not three numbers, at a time
+    mean, std = (np.tile(np.asarray(a, np.float32, like=x), pixels.shape[-2])               # (3W,)
+                 for a in (preprocessing.mean, preprocessing.std))
     x /= np.float32(255)
-    x -= np.asarray(preprocessing.mean, np.float32)
-    x /= np.asarray(preprocessing.std, np.float32)
-    return x
+    x -= mean
+    x /= std
+    return x.reshape(pixels.shape)
 
 
 def denormalise(x, preprocessing):

@@ -11,6 +11,7 @@ import uuid
 from collections import deque
 from itertools import chain, islice
 
+from ..engine import heap
 from ..errors import ImageError, plain
 from .rows import rows_of
 
@@ -119,6 +120,7 @@ def _model_plugin(distributed, name, model):
         """Keeps the model on each worker: Dask sends it once to each, and to those that come later."""
 
         def setup(self, worker):
+            heap.limit()
             if not hasattr(worker, "minivit_models"):
                 worker.minivit_models = {}
             worker.minivit_models[name] = model

@@ -15,11 +15,15 @@ import csv
 import io
 import json
 import math
+import re
 import shutil
 
 import numpy as np
 
 FORMATS = ("csv", "json", "parquet")
+DIGITS = {"float16": 5, "float32": 9, "float64": 17}     # 1 + ⌈p log₁₀ 2⌉ for p bits: they tell any two apart
+_json = json.JSONEncoder(ensure_ascii=False).encode
+NOT_FINITE = re.compile("-?(nan|inf)")                   # as Python writes them, and JSON has no word for them
 
 
 def format_of(path):
@@ -67,8 +71,7 @@ def write_part(path, form, rows, wanted, model):
 def lines(form, rows, wanted, model):
     """Yields the rows as text, a line each, as they stand inside of a CSV or JSON file."""
     for row in rows:
-        yield _csv_line(row, wanted, model) if form == "csv" else json.dumps(_as_object(row, wanted, model),
-                                                                               ensure_ascii=False) + "\n"
+        yield _csv_line(row, wanted, model) if form == "csv" else _json_line(row, wanted, model) + "\n"
 
 
 def join(path, form, parts, wanted, model):
@@ -77,7 +80,8 @@ def join(path, form, parts, wanted, model):
         pyarrow = needs_pyarrow()
         with pyarrow.parquet.ParquetWriter(path, schema(wanted, model)) as writer:
             for part in parts:
-                writer.write_table(pyarrow.parquet.read_table(part))
+                with pyarrow.parquet.ParquetFile(part) as rows:
+                    writer.write_table(rows.read())
         return
     with open(path, "w", encoding="utf-8", newline="") as file:
         if form == "csv":
@@ -104,7 +108,7 @@ def printed(rows, form, wanted, model):
         return
     before = "[\n"
     for row in rows:
-        yield row, before + json.dumps(_as_object(row, wanted, model), ensure_ascii=False)
+        yield row, before + _json_line(row, wanted, model)
         before = ",\n"
     yield None, "\n]\n" if before == ",\n" else "[]\n"
 
@@ -147,38 +151,38 @@ def csv_header(wanted, model):
 
 
 def _csv_line(row, wanted, model):
-    cells = [row.path, row.error or ""]
-    for name, length in columns(wanted, model).items():
+    cells, numbers = [row.path, row.error or ""], ""
+    for name, length in columns(wanted, model).items():                 # top, the only texts among them, is the first
         value = getattr(row, name)
-        if value is None:
-            cells += [""] * (2 * length if name == "top" else length)
-        elif name == "top":
-            cells += [cell for label, p in value for cell in (label, repr(p))]
+        if name == "top":
+            cells += [cell for label, p in value for cell in (label, repr(p))] if value else [""] * (2 * length)
         else:
-            cells += [str(number) for number in value]
-    return _joined(cells)
+            numbers += "," + ("," * (length - 1) if value is None else _numbers(value, ","))
+    return _joined(cells, numbers)
 
 
-def _joined(cells):
+def _joined(cells, numbers=""):
+    """A line of CSV. numbers: what follows the cells on it as it is, since no number needs quotes."""
     line = io.StringIO(newline="")
-    csv.writer(line).writerow(cells)
-    return line.getvalue()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue() + numbers + "\r\n"
 
 
-def _as_object(row, wanted, model):
+def _json_line(row, wanted, model):
     """A row as JSON has it; null for what is no number."""
-    found = {"path": row.path, "error": row.error}
+    found = {"path": _json(row.path), "error": _json(row.error)}
     for name in columns(wanted, model):
         value = getattr(row, name)
-        if name == "top" and value is not None:
-            value = [{"label": label, "probability": _number(p)} for label, p in value]
-        elif isinstance(value, np.ndarray):
-            value = [_number(v) for v in value]
-        found[name] = value
-    return found
+        if isinstance(value, np.ndarray):
+            found[name] = f"[{NOT_FINITE.sub('null', _numbers(value, ', '))}]"
+        else:
+            found[name] = _json(value and [{"label": label, "probability": p if math.isfinite(p) else None}
+                                           for label, p in value])
+    return "{" + ", ".join(f'"{name}": {text}' for name, text in found.items()) + "}"
 
 
-def _number(value):
-    """The shortest text that is the same number: 0.1 of float32 is 0.1, not 0.10000000149011612."""
-    value = float(str(value))
-    return value if math.isfinite(value) else None
+def _numbers(value, between):
+    """An array's numbers as text, each with the digits that tell it from its neighbours: all in one step, as rows have
+    hundreds of them.
+    """
+    return between.join([f"%.{DIGITS[value.dtype.name]}g"] * len(value)) % tuple(value.tolist())

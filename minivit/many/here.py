@@ -10,7 +10,7 @@ from ..engine import heap
 from ..engine.blas_threads import thread_count
 from .rows import rows_of
 
-WAITING = 2                                              # batches on their way for each thread
+WAITING = 4                                              # batches on their way for each thread, rows of done ones too
 
 
 def work(batches, model, wanted):

@@ -12,9 +12,10 @@ import numpy as np
 from .. import linear, softmax, vit
 from ..engine.blas_threads import one_thread_blas
 from ..engine.devices import to_device
-from ..errors import ImageError, plain
+from ..errors import ImageError
 from ..images.decoding import rgb_from_bytes
-from ..images.preparation import prepare
+from ..images.preparation import fit, normalise
+from ..images.remarks import remarks
 from ..tracing import attention_maps
 
 
@@ -45,15 +46,17 @@ class Wanted:
 
 def rows_of(batch, model, wanted, turn=None):
     """The Row of each Place of a batch, in its order. turn: a lock to hold while the model computes."""
-    pictures, errors = [], {}
-    for i, place in enumerate(batch):
-        try:
-            pictures.append(prepare(rgb_from_bytes(place.read(), plain(place.name)), model.config.height_width,
-                                    model.preprocessing))
-        except ImageError as error:
-            errors[i] = str(error)
+    pixels, errors = [], {}
+    with remarks():                                      # once a batch: it takes as long as decoding a thumbnail
+        for i, place in enumerate(batch):
+            try:
+                picture = rgb_from_bytes(place.read(), place.name)
+                pixels.append(np.asarray(fit(picture, model.config.height_width, model.preprocessing)))
+            except ImageError as error:
+                errors[i] = str(error)
+    x = normalise(np.stack(pixels), model.preprocessing) if pixels else ()                  # (B, H, W, 3)
     with turn or nullcontext():
-        made = iter(_of_pictures(np.concatenate(pictures), model, wanted) if pictures else ())
+        made = iter(_of_pictures(x, model, wanted) if pixels else ())
     return [Row(place.name, error=errors[i]) if i in errors else Row(place.name, **next(made))
             for i, place in enumerate(batch)]
 

@@ -5,6 +5,7 @@ An image is named by where it is, not held open: a name is small, and can be sen
 
 import glob
 import os
+import stat
 import zipfile
 from collections.abc import Iterable
 from functools import lru_cache
@@ -135,10 +136,11 @@ def _archive(path, changed):
 
 def _file(path):
     about = os.stat(path)
-    if not os.path.isfile(path):
+    if not stat.S_ISREG(about.st_mode):
         raise ImageError(f"{path} is no plain file")
     check_size(about.st_size)
-    return Path(path).read_bytes()
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _shown(source):

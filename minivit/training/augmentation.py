@@ -1,23 +1,35 @@
-"""Augmentation: each epoch shows every image a little differently, so that the network learns what stays the same."""
+"""Augmentation: each epoch shows every image a little differently, so that the network learns what stays the same.
+
+What is drawn for each image by itself is done on the host, on whole numbers; what a batch has in common, normalising
+and mixing, where the model is.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 
+from ..engine.devices import device_of, to_device
 from ..images.preparation import normalise
 from .rand_augment import rand_augment
 
 
-def augmented(images, labels, model, recipe, rng):
-    """The batch as the network sees it: normalised pixels (B, H, W, 3), and probabilities (B, K) to aim at."""
+def augmented(images, labels, num_classes, recipe, rng):
+    """A batch changed and drawn for: pixels uint8 (B, H, W, 3), probabilities (B, K) to aim at, and Mixing or None."""
     images = crop_and_flip(images, rng, recipe.padding)
     if recipe.rand_augment:
         images = rand_augment(images, rng, recipe.rand_augment, recipe.magnitude)
     if recipe.erase:
         images = erase(images, rng, recipe.erase)
-    x = normalise(images, model.preprocessing)
-    targets = smooth(labels, model.config.num_classes, recipe.label_smoothing)
+    mixing = None
     if (recipe.mixup or recipe.cutmix) and (recipe.mixing == 1 or rng.random() < recipe.mixing):
-        x, targets = mix(x, targets, rng, recipe.mixup, recipe.cutmix)
-    return x, targets
+        mixing = Mixing.draw(rng, images.shape[:3], recipe.mixup, recipe.cutmix)
+    return images, smooth(labels, num_classes, recipe.label_smoothing), mixing
+
+
+def seen(images, targets, mixing, preprocessing):
+    """The batch as the network sees it, on whichever device it is: normalised (B, H, W, 3), and targets (B, K)."""
+    x = normalise(images, preprocessing)
+    return (x, targets) if mixing is None else mixing.mix(x, targets)
 
 
 def crop_and_flip(images, rng, padding=4):
@@ -58,30 +70,45 @@ def erase(images, rng, share):
     return images
 
 
-def mix(x, targets, rng, mixup, cutmix):
-    """Each image blended with another of its batch, the targets in the same proportion.
+@dataclass
+class Mixing:
+    """How a batch is mixed: each image with image other[i] (B,), in the proportion share : 1 - share, the targets too.
 
-    mixup (Zhang et al. 2017): share · x + (1 - share) · x'. cutmix (Yun et al. 2019): a rectangle of x' pasted over x,
-    the share being what is left of x. Each is the α of the Beta(α, α) that a batch's share is drawn from, 0 for off;
-    where both are on, each batch takes one of them. x: (B, H, W, 3). targets: (B, K). Returns both, new.
+    mixup (Zhang et al. 2017): share · x + (1 - share) · x'. CutMix (Yun et al. 2019): a rectangle of x', rows and
+    columns, pasted over x, the share being what is left of x.
     """
-    other = rng.permutation(len(x))
-    paste = cutmix > 0 and (mixup == 0 or rng.random() < 0.5)
-    share = rng.beta(cutmix, cutmix) if paste else rng.beta(mixup, mixup)
-    if paste:
-        x, share = _pasted(x, x[other], share, rng)
-    else:
-        x = np.float32(share) * x + np.float32(1 - share) * x[other]
-    return x, np.float32(share) * targets + np.float32(1 - share) * targets[other]
 
+    other: np.ndarray
+    share: float
+    rows: slice | None = None
+    columns: slice | None = None
 
-def _pasted(x, patch, share, rng):
-    """x with a rectangle of `patch` over 1 - share of it, cut off at the border, and the share that is left of x."""
-    H, W = x.shape[1:3]
-    h, w = round(H * (1 - share) ** 0.5), round(W * (1 - share) ** 0.5)
-    middle_y, middle_x = rng.integers(H), rng.integers(W)
-    rows = slice(max(0, middle_y - h // 2), min(H, middle_y - h // 2 + h))
-    columns = slice(max(0, middle_x - w // 2), min(W, middle_x - w // 2 + w))
-    x = x.copy()
-    x[:, rows, columns] = patch[:, rows, columns]
-    return x, 1 - (rows.stop - rows.start) * (columns.stop - columns.start) / (H * W)
+    @classmethod
+    def draw(cls, rng, shape, mixup, cutmix):
+        """shape: (B, H, W). mixup, cutmix: the α of the Beta(α, α) that a batch's share is drawn from, 0 for off.
+
+        Where both are on, each batch takes one of them.
+        """
+        B, H, W = shape
+        other = rng.permutation(B)
+        paste = cutmix > 0 and (mixup == 0 or rng.random() < 0.5)
+        share = rng.beta(cutmix, cutmix) if paste else rng.beta(mixup, mixup)
+        if not paste:
+            return cls(other, share)
+        h, w = round(H * (1 - share) ** 0.5), round(W * (1 - share) ** 0.5)
+        middle_y, middle_x = rng.integers(H), rng.integers(W)
+        rows = slice(max(0, middle_y - h // 2), min(H, middle_y - h // 2 + h))          # cut off at the border
+        columns = slice(max(0, middle_x - w // 2), min(W, middle_x - w // 2 + w))
+        left = 1 - (rows.stop - rows.start) * (columns.stop - columns.start) / (H * W)
+        return cls(other, left, rows, columns)
+
+    def mix(self, x, targets):
+        """x: (B, H, W, 3). targets: (B, K). Returns both, new."""
+        other = to_device(self.other, device_of(x))
+        share, rest = np.float32(self.share), np.float32(1 - self.share)
+        if self.rows is None:
+            x = share * x + rest * x[other]
+        else:
+            x, pasted = x.copy(), x[other]
+            x[:, self.rows, self.columns] = pasted[:, self.rows, self.columns]
+        return x, share * targets + rest * targets[other]

@@ -16,13 +16,14 @@ from ..checkpoints.native import describe, save
 from ..engine.devices import to_device
 from ..trees import tree_map
 from . import frozen, lock
+from .augmentation import seen
 from .dropped import Draw
 from .evaluation import evaluate
 from .initial_weights import init
 from .optimiser import clip
 from .prepared import prepared
 from .recipe import Recipe
-from .record import draw_curve, fingerprint, remove_leftovers, write_hashes, write_log
+from .record import BEST, draw_curve, fingerprint, is_best, remove_leftovers, write_hashes, write_log
 from .schedule import learning_rate
 from .state import State
 
@@ -35,11 +36,12 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
 
     images.sha256: the images' hashes, at once. state.safetensors: weights, moments, step; a run goes on from there.
     log.csv, and curve.png where `curve`: a row an epoch. model.safetensors: after each epoch, the model so far, for
-    `minivit.load`. start: a model of this config whose weights to begin with, instead of random ones. save_seconds:
-    time between saves. stop_after: leave after this many steps in all, with the state saved. workers: processes that
-    prepare the next batches while a step runs, with the same result. Raises ValueError or CheckpointError where the
-    settings do not fit the data or the folder's state, or where the loss is no longer finite; RuntimeError where
-    another process trains in the folder or a worker was killed, OSError where it cannot be written to.
+    `minivit.load`; best.safetensors: that of the epoch with the best answers to the images held out. start: a model of
+    this config whose weights to begin with, instead of random ones. save_seconds: time between saves. stop_after: leave
+    after this many steps in all, with the state saved. workers: processes that prepare the next batches while a step
+    runs, with the same result. Raises ValueError or CheckpointError where the settings do not fit the data or the
+    folder's state, or where the loss is no longer finite; RuntimeError where another process trains in the folder or a
+    worker was killed, OSError where it cannot be written to.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +84,7 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
             for i in range(done if epoch == begun else 0, batches):
                 yield epoch, i, order[i * recipe.batch_size:(i + 1) * recipe.batch_size]
 
-    with prepared(places(), data, model, recipe, workers) as ready:
+    with prepared(places(), data, config.num_classes, recipe, workers) as ready:
         for epoch in range(begun, recipe.epochs):
             first = state.step - epoch * batches
             with tqdm(total=batches, initial=first, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="step",
@@ -100,7 +102,10 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
                         saved = time.perf_counter()
             _finish_epoch(state, rate(state.step - 1), evaluate(state.result(model), held_out) if len(held_out) else {})
             write_log(state.log, folder)
-            save(state.result(model).to("cpu"), folder / "model.safetensors")
+            so_far = state.result(model).to("cpu")
+            save(so_far, folder / "model.safetensors")
+            if is_best(state.log):
+                save(so_far, folder / BEST)
             state.save(folder, about)
             saved = time.perf_counter()
             if curve:
@@ -124,8 +129,9 @@ def _step(model, state, recipe, batch, rate, left):
 
     left: the share of the run's steps that is left, with which patch dropout falls.
     """
-    _, labels, x, targets, rng = batch
-    x, targets = to_device(x, model.device), to_device(targets, model.device)            # (B, H, W, 3), (B, K)
+    _, labels, images, targets, mixing, rng = batch
+    images, targets = to_device(images, model.device), to_device(targets, model.device)
+    x, targets = seen(images, targets, mixing, model.preprocessing)                      # (B, H, W, 3), (B, K)
     draw = Draw.of(rng, len(x), model.config, recipe.patch_dropout * left, recipe.stochastic_depth)
     passed = frozen.training_pass(model, x, targets, draw) if recipe.freeze else model.training_pass(x, targets, draw)
     value, grads, logits = passed

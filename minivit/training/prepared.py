@@ -11,7 +11,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -21,15 +20,14 @@ AHEAD = 2                                                    # batches under way
 
 
 @contextmanager
-def prepared(batches, data, model, recipe, workers):
-    """An iterator over ((epoch, i), labels (B,), x (B, H, W, 3), targets (B, K), rng), in the order of `batches`.
+def prepared(batches, data, num_classes, recipe, workers):
+    """An iterator over ((epoch, i), labels (B,), *augmented, rng), in the order of `batches`.
 
-    batches: an iterable of (epoch, i, places of the images (B,)). rng: the batch's own, after what augmentation drew.
+    augmented: what augmentation.augmented returns. batches: an iterable of (epoch, i, places of the images (B,)). rng:
+    the batch's own, after what augmentation drew.
     workers: how many processes prepare them, 0 for none but this one. Raises RuntimeError where a worker was killed.
     """
-    # What augmentation asks of a model: the weights stay where they are.
-    about = SimpleNamespace(config=model.config, preprocessing=model.preprocessing)
-    jobs = ((epoch, i, data.images[places], data.labels[places], about, recipe) for epoch, i, places in batches)
+    jobs = ((epoch, i, data.images[places], data.labels[places], num_classes, recipe) for epoch, i, places in batches)
     if not workers:
         yield (batch(*job) for job in jobs)
         return
@@ -54,8 +52,7 @@ def in_order(pool, jobs, ahead):
         yield ready
 
 
-def batch(epoch, i, images, labels, about, recipe):
+def batch(epoch, i, images, labels, num_classes, recipe):
     """One batch. images: uint8 (B, H, W, 3). labels: (B,). Returns what `prepared` iterates over."""
     rng = np.random.default_rng([recipe.seed, epoch, i])
-    x, targets = augmented(images, labels, about, recipe, rng)
-    return (epoch, i), labels, x, targets, rng
+    return (epoch, i), labels, *augmented(images, labels, num_classes, recipe, rng), rng

@@ -11,6 +11,7 @@ from ..trees import flatten
 HASHES = "images.sha256"
 LOG = "log.csv"
 CURVE = "curve.png"
+BEST = "best.safetensors"
 ROW = ("epoch", "loss", "accuracy", "held_out_loss", "held_out_accuracy", "learning_rate", "images_per_second")
 ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}         # file names may be any bytes
 
@@ -43,6 +44,12 @@ def fingerprint(params):
     return whole.hexdigest()
 
 
+def is_best(rows):
+    """Whether the last epoch named more of the images held out than each before; False where none are held out."""
+    *before, last = (row["held_out_accuracy"] for row in rows)
+    return last is not None and all(accuracy < last for accuracy in before)
+
+
 def write_log(rows, folder):
     """The log anew, a dict an epoch."""
     with replacing(folder / LOG) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
@@ -71,7 +78,7 @@ def draw_curve(rows, folder):
 
 def remove_leftovers(folder):
     """Take away what a run killed while writing left half-written. Raises CheckpointError for what is no file."""
-    for name in ("state.safetensors", "model.safetensors", HASHES, LOG, CURVE):
+    for name in ("state.safetensors", "model.safetensors", BEST, HASHES, LOG, CURVE):
         if (folder / name).exists() and not (folder / name).is_file():
             raise CheckpointError(f"{folder / name} is no plain file: remove it, or give another folder")
         for part in folder.glob(f".{name}.*.part*"):

@@ -166,8 +166,9 @@ def test_a_training_step_moves_the_batch_and_reads_the_loss(tmp_path):
         with watched() as watch:
             training_run(tmp_path / str(steps), "cuda", stop_after=steps)
         runs.append(watch)
-    # One step more: pixels and targets go up; the loss, and the logits for the accuracy, come back. Nothing else moves.
-    assert runs[1].to_device - runs[0].to_device == 2
+    # One step more: pixels and targets go up, means and deviations of the colours too; the loss, and the logits for the
+    # accuracy, come back. Nothing else moves.
+    assert runs[1].to_device - runs[0].to_device == 4
     assert runs[1].to_host - runs[0].to_host == 2
 
 
@@ -184,8 +185,8 @@ def test_a_step_with_patches_and_layers_left_out_moves_what_is_kept_too(tmp_path
         with watched() as watch:
             training_run(tmp_path / str(steps), "cuda", stop_after=steps, **settings)
         runs.append(watch)
-    # Beside pixels and targets: the places of the tokens kept, and of the images that take the second of two layers.
-    assert runs[1].to_device - runs[0].to_device == 4
+    # Beside those four: the places of the tokens kept, and of the images that take the second of two layers.
+    assert runs[1].to_device - runs[0].to_device == 6
     assert runs[1].to_host - runs[0].to_host == 2
 
 

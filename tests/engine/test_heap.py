@@ -77,6 +77,8 @@ def test_a_thread_keeps_no_more_than_the_limit():
 
 @needs_glibc
 @pytest.mark.parametrize("variables, told", [({}, True), ({"MALLOC_TOP_PAD_": "1000"}, False),
+                                             ({"MALLOC_TRIM_THRESHOLD_": "65536"}, True),       # it is Dask's
+                                             ({"MALLOC_TRIM_THRESHOLD_": "1000"}, False),
                                              ({"GLIBC_TUNABLES": "glibc.malloc.arena_max=1"}, False),
                                              ({"GLIBC_TUNABLES": "glibc.rtld.optional_static_tls=512"}, True)])
 def test_the_users_own_setting_stays(variables, told):

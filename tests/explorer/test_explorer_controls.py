@@ -1,5 +1,9 @@
 """Everything a reader can do on the page, with the mouse and with the keyboard alone."""
 
+import base64
+import io
+import re
+
 import numpy as np
 import pytest
 from explorer_page import MEASURED
@@ -54,6 +58,55 @@ def test_choosing_layer_and_head(page):
     assert (page.state["layer"], page.state["head"]) == (1, 2)
     page.press('[data-map="4.0"]', keys().ENTER)
     assert (page.state["layer"], page.state["head"]) == (4, 0)
+    assert page("[...document.querySelectorAll('.switch span')].map((e) => e.textContent)") == [
+        "Positions", "Layer 4 on", "Head 0 of layer 4 on"]
+
+
+def test_terms_are_explained_by_mouse_key_and_touch(page):
+    term, words = '#map-note [data-term="[CLS]"]', "document.getElementById('term')?.matches(':popover-open')"
+    page.click(term)
+    assert page(words) and page.find("#term").text.startswith("The class token")
+    assert page.find(term).get_attribute("aria-expanded") == "true"
+    assert page.find("#status").get_attribute("textContent") == page.find("#term").text
+    page.click(term)
+    assert not page(words) and page.find(term).get_attribute("aria-expanded") == "false"
+    page.press(term, keys().ENTER)
+    assert page(words)
+    page.press(term, keys().ESCAPE)
+    assert not page(words)
+    page.press('[data-part="lens"] [data-term="logit lens"]', keys().SPACE)
+    assert page(words) and page.find("#term").text.startswith("Reads the answer early")
+    page.click("#answer-title")
+    assert not page(words)
+    box = page.at(term).rect
+    top = page("scrollY")
+    for kind, points in (("touchStart", [{"x": box["x"] + 5, "y": box["y"] - top + 5}]), ("touchEnd", [])):
+        page.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    page.until(words)
+    inside = page("""(() => {
+        const { left, right, top, bottom } = document.getElementById("term").getBoundingClientRect();
+        return left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight; })()""")
+    assert inside
+
+
+def test_what_the_tour_says_can_be_tried_in_it(page):
+    page.open("#section=5")
+    page.click("#tour .acts button:nth-child(1)")
+    assert sorted(page.state["order"]) == list(range(64))
+    page.press("#tour .acts button:nth-child(2)", keys().ENTER)
+    assert page.state["positions"] is False and page.state["section"] == 5
+    page.open("#section=9&layer=2")
+    page.click("#tour .acts button")
+    assert page.state["layersOff"] == [2]
+
+
+def test_the_tours_terms_close_before_the_tour(page):
+    page.open("#section=16")
+    page.press('#tour-text [data-term="rollout"]', keys().ENTER)
+    page.press('#tour-text [data-term="rollout"]', keys().ESCAPE)
+    assert page.find("#tour").is_displayed() and not page("document.getElementById('term').matches(':popover-open')")
+    page.press('#tour-text [data-term="rollout"]', keys().ESCAPE)
+    assert not page.find("#tour").is_displayed()
 
 
 def test_the_opened_row_is_the_softmax_of_that_row(page):
@@ -72,6 +125,49 @@ def test_the_opened_row_is_the_softmax_of_that_row(page):
     assert page("document.querySelector('[data-part=\"attention\"] tr[aria-selected=\"true\"]').rowIndex") == 3
     page.press('[data-part="attention"] tbody tr:nth-child(2) button', keys().ENTER)
     assert page("document.querySelector('[data-part=\"attention\"] tr[aria-selected=\"true\"]').rowIndex") == 2
+
+
+def board(page):
+    """The picture as it is drawn, (H, W, 3) from 0 to 255."""
+    url = page("document.querySelector('.board canvas').toDataURL()")
+    with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as image:
+        return np.asarray(image.convert("RGB"), float)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_bright_is_much_in_the_picture_and_in_the_maps(page, theme):
+    """In light and dark alike: the patch that gets least is dim, the one that gets most stands in full."""
+    page.driver.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
+    page.click('input[name="Map"][value="rollout"]')
+    page.click('input[name="Map"][value="picture"]')
+    plain = board(page)
+    page.click('[data-patch="27"]')
+    layer, head, token = (page.state[k] for k in ("layer", "head", "token"))
+    row = page.trace[f"layer.{layer}.attention"][0, head, token, 1:]
+    drawn = board(page)
+
+    def patch(image, n):
+        y, x = divmod(int(n), 8)
+        return image[4 * y:4 * y + 4, 4 * x:4 * x + 4]
+    assert (patch(drawn, row.argmax()) >= patch(plain, row.argmax())).all()
+    assert patch(drawn, row.argmin()).mean() < 0.7 * patch(plain, row.argmin()).mean()
+    shades = page(f"""(() => {{ const c = document.querySelector('[data-map="{layer}.{head}"] canvas');
+        return Array.from(c.getContext("2d").getImageData(0, 0, 8, 8).data); }})()""")
+    brightness = np.reshape(shades, (64, 4))[:, :3].mean(axis=1)
+    assert np.array_equal(np.argsort(brightness[np.argsort(row)], kind="stable"), np.arange(64))
+
+
+def test_the_gradients_scale_is_said(page):
+    """Five pixels in a hundred have the brightest colour; the number from which they have it stands beneath."""
+    page.click('input[name="Map"][value="gradient"]')
+    _, gradient = page.gradient
+    size = np.linalg.norm(gradient[0], axis=-1)
+    drawn = board(page)
+    brightest = drawn.sum(axis=-1) == drawn.sum(axis=-1).max()
+    assert brightest.mean() == pytest.approx(0.05, abs=0.004) and size[brightest].min() > size[~brightest].max()
+    said = re.search(r"brightest from (\S+) on \(5 % of the pixels\)", page.find("#map-note").text)[1]
+    assert float(said) == pytest.approx(np.quantile(size, 0.95), rel=0.05)
+    assert np.median(drawn) > 40                                             # a map that can be seen
 
 
 @pytest.mark.parametrize("view", ["attention", "rollout", "gradient", "picture"])
@@ -130,6 +226,53 @@ def test_painting_patches_out(page):
     assert page.state["painted"] == [20, 21, 27]
     page.click("#reset")
     assert page.state["painted"] == [] and np.array_equal(page.probabilities, before)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_painted_out_stands_out_in_every_map(page, theme):
+    page.driver.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
+    page.click('input[name="Tool"][value="paint"]')
+    page.click('[data-patch="0"]')
+    for view in ("picture", "attention", "rollout", "gradient"):
+        page.click(f'input[name="Map"][value="{view}"]')
+        with Image.open(io.BytesIO(page.at('[data-patch="0"]').screenshot_as_png)) as patch:
+            assert np.asarray(patch.convert("L"))[4:-4, 4:-4].std() > 20
+        assert page.find("#map-note").text.endswith("1 of 64 painted out.")
+
+
+def test_undo_lays_the_tool_down_too(page):
+    undo = page.find("#reset")
+    assert not undo.is_enabled()
+    for selector, name, before in (('input[name="Tool"][value="paint"]', "tool", "look"),
+                                   ('input[name="Map"][value="rollout"]', "view", "picture"),
+                                   ('[data-class="8"]', "label", None)):
+        page.click(selector)
+        assert page.state[name] != before and undo.is_enabled()
+        page.click("#reset")
+        assert page.state[name] == before and not undo.is_enabled()
+    assert "class=" not in page("location.hash")
+
+
+def test_computing_is_said(page):
+    page.driver.execute_script("Worker.prototype.postMessage = () => {}")             # an answer that does not come
+    page.find("#positions").click()
+    page.until("getComputedStyle(document.querySelector('#chip .computing')).opacity === '1'")
+    assert page.find("#chip .computing").text == "computing …"
+    assert page("getComputedStyle(document.getElementById('chip-answer')).opacity") == "0"
+    assert page.find("#answer").get_attribute("aria-busy") == "true"
+
+
+def test_loading_is_said(page):
+    page.driver.execute_cdp_cmd("Network.enable", {})
+    page.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/main.js"]})
+    try:
+        page.driver.get(page.address + "?loading")
+        assert page.find("#loading").is_displayed() and "computes here" in page.find("#loading").text
+    finally:
+        page.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+        page.open()
+    assert not page("document.getElementById('loading')")
+    page.driver.get_log("browser")
 
 
 def test_shuffling_and_positions(page):
@@ -228,7 +371,14 @@ def test_a_step_against_the_gradient(page):
 
 
 def test_milliseconds_a_change(page):
-    """Nine of each, as the page itself measures them: from the control to the last view that is drawn."""
+    """Nine of each, as the page measures them: from the control until the window shows answer, maps and gradient.
+
+    Beside them what kept the page from answering: tasks of its main thread of 50 ms or more, which Chromium reports.
+    """
+    page.driver.execute_script("""globalThis.long_tasks = [];
+        new PerformanceObserver((list) => list.getEntries().forEach((e) => long_tasks.push(e.duration)))
+            .observe({type: "longtask"})""")
+
     def tool(name):
         page.click(f'input[name="Tool"][value="{name}"]')
 
@@ -267,7 +417,9 @@ def test_milliseconds_a_change(page):
     for name, act in looks.items():
         for i in range(9):
             act(i)
+            page.settle()
             MEASURED["change"].setdefault(name, []).append(page("explorer.milliseconds.look"))
+    MEASURED["change"]["a task over 50 ms"] = page("long_tasks") or [0]
 
 
 def test_the_untouched_answer_stays_beside_the_new_one(page):
@@ -292,6 +444,8 @@ def test_packaged_pictures(page):
     page.until("document.querySelectorAll('[data-picture]').length === 111")
     page.click('[data-picture="frog-7"]')
     assert page.state["picture"] == "frog-7"
+    files = page("performance.getEntriesByType('resource').map((e) => new URL(e.name).pathname)")
+    assert [files.count(f"/pictures/{name}") for name in ("cifar10_test.png", "cat.jpg")] == [1, 1]
 
 
 def paste_or_drop(page, kind, path):
@@ -364,7 +518,7 @@ def test_the_tour_to_its_end(page):
     for section in range(18):
         page.settle()
         assert page.find("#tour").is_displayed() and f"section={section}&" in page("location.hash")
-        assert page.find("#tour .note").text == f"Section {section} of 17"
+        assert page.find("#tour .note").text == f"Step {section + 1} of 18: section {section} of the lesson"
         lit.append(page("document.querySelector('.lit').dataset.part"))
         assert page("document.querySelectorAll('.lit').length") == 1 and len(page.find("#tour-text").text) > 60
         assert page("document.activeElement.id") == "tour-title"
@@ -395,6 +549,10 @@ def test_deep_links(page):
     state = page.state
     assert (state["section"], state["layer"], state["head"], state["token"]) == (6, 3, 1, 28)
     assert page("document.querySelector('.lit').dataset.part") == "attention" and state["view"] == "attention"
+    page.open("#section=16&patch=27")                                     # the tour's map, the address's patch
+    assert (page.state["view"], page.state["token"]) == ("rollout", 28)
+    page.open("#section=5")                                               # nothing named: the tour chooses
+    assert page.state["token"] == 1
     page.open("#picture=ship-2&class=airplane&head=mean&patch=cls")
     state = page.state
     assert (state["picture"], state["label"], state["head"], state["token"]) == ("ship-2", 0, "mean", 0)
@@ -446,7 +604,7 @@ def test_everything_has_a_name_and_a_key(page):
     from selenium.webdriver import ActionChains
     page.driver.execute_script("document.activeElement.blur()")
     seen = set()
-    for _ in range(140):
+    for _ in range(190):
         ActionChains(page.driver).send_keys(keys().TAB).perform()
         seen.add(page("""(() => { const e = document.activeElement;
             return e.id || e.name || Object.keys(e.dataset)[0] || e.className || e.textContent; })()"""))
@@ -455,24 +613,61 @@ def test_everything_has_a_name_and_a_key(page):
             "side"} <= seen, seen
 
 
+@pytest.fixture
+def windows(page):
+    """The page in windows of any size."""
+    yield lambda width, height: page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+        "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
+    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("place", ["", "#layer=3&head=1&patch=27", "#section=5&patch=27", "#section=16"])
+def test_picture_and_answer_stand_in_the_window_uncut(page, windows, place):
+    windows(1280, 900)
+    page.open(place)
+    assert page("document.getElementById('left').scrollHeight <= document.getElementById('left').clientHeight")
+    assert page("document.getElementById('answer').getBoundingClientRect().bottom <= innerHeight")
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1280, 900), (1920, 1080)])
+def test_the_tour_hides_nothing_of_what_it_talks_about(page, windows, size):
+    """The part stands between what sticks to the upper edge and the tour: whole, or 0.38 of the window of it."""
+    windows(*size)
+    page.open("#section=0")
+    for section in range(18):
+        assert page.state["section"] == section
+        part, tour, controls, top = page("""[".lit", "#tour", "#controls", ".top"].map((s) => {
+            const { top, bottom } = document.querySelector(s).getBoundingClientRect(); return [top, bottom]; })""")
+        above = max(top[1], controls[1] if size[0] >= 1000 else 0)
+        assert part[0] >= above - 1, section
+        assert part[0] + min(part[1] - part[0], 0.38 * size[1]) <= tour[0], section
+        page.find("#tour-next").click()
+        page.settle()
+
+
+def test_the_maps_take_the_cards_width(page, windows):
+    for width in (390, 1280, 1920):
+        windows(width, 900)
+        first, last, body = page("""[".column:first-child", ".column:last-child", "#part-network .body"].map((s) => {
+            const { left, right } = document.querySelector(s).getBoundingClientRect(); return [left, right]; })""")
+        assert [first[0], last[1]] == pytest.approx(body, abs=1)
+
+
 @pytest.mark.parametrize("width", [320, 390, 768, 1280, 1920])
-def test_nothing_runs_out_of_the_window(page, width):
-    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                                {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500})
-    try:
-        page.open("#section=6&patch=27")
-        assert page("document.documentElement.scrollWidth") <= width
-        page.click("#tour-close")
-        page.click('[data-patch="10"]')
-        assert page.state["token"] == 11
-    finally:
-        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def test_nothing_runs_out_of_the_window(page, windows, width):
+    windows(width, 844)
+    page.open("#section=6&patch=27")
+    assert page("document.documentElement.scrollWidth") <= width
+    page.click("#tour-close")
+    page.click('[data-patch="10"]')
+    assert page.state["token"] == 11
 
 
 def test_dark_and_light(page):
     background = "getComputedStyle(document.body).backgroundColor"
-    light, matrix = page(background), page("document.querySelector('canvas.matrix').toDataURL()")
+    signed = "document.querySelector('.strip.query canvas').toDataURL()"
+    light, strip = page(background), page(signed)
     page.click("#theme")
-    assert page(background) != light and page("document.querySelector('canvas.matrix').toDataURL()") != matrix
+    assert page(background) != light and page(signed) != strip
     page.press("#theme", keys().ENTER)
     assert page(background) == light

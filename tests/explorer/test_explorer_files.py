@@ -88,6 +88,13 @@ def test_the_page_names_modules_that_exist():
                 assert (ROOT / module).is_file(), f"{path.name}: {module}"
 
 
+def test_every_term_of_the_page_is_explained_and_every_explanation_used():
+    glossary = set(re.findall(r'^  "([^"]+)": "', (page_files.PAGE / "glossary.js").read_text(), re.MULTILINE))
+    texts = "".join(path.read_text() for path in page_files.PAGE.glob("*.js") if path.name != "glossary.js")
+    term = r"(?<!\$)\{(?:[A-Za-z][\w -]*\|)?(\[CLS\]|[A-Za-z][A-Za-z -]*)\}"                    # {term} or {words|term}
+    assert len(glossary) > 15 and set(re.findall(term, texts)) == glossary
+
+
 def test_the_page_asks_no_other_host():
     for path in page_files.PAGE.iterdir():
         for url in re.findall(r"https?://[^\s\"')]+", path.read_text()):

@@ -56,6 +56,18 @@ def test_the_weights_travel_once_to_each_worker(client, tmp_path, monkeypatch):
     assert len(packed) <= 2                              # once for the scheduler; it hands the bytes on
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's limit")
+def test_workers_keep_freed_memory(client, tmp_path):
+    """Dask has them give it back at once; a small network then takes twice as long."""
+    def told():
+        from minivit.engine import heap
+        return heap.limit.cache_info().currsize, heap.limit()
+
+    make(tmp_path / "in", 1)
+    list(minivit.embed(tmp_path / "in", cluster=client))
+    assert set(client.run(told).values()) == {(1, True)}
+
+
 def test_few_batches_are_on_their_way(client, tmp_path):
     read = []
     make(tmp_path / "in", 1)

@@ -91,11 +91,12 @@ def endless(folder, read):
 
 
 def test_only_a_few_batches_are_read_ahead(folder):
+    from minivit.many import here
     read = itertools.count()
     rows = minivit.embed(endless(folder, read), batch_size=4)
     list(itertools.islice(rows, 400))
     rows.close()
-    assert next(read) <= 400 + 4 * 2 * 2
+    assert next(read) <= 400 + 4 * 2 * here.WAITING
     assert not [t for t in threading.enumerate() if t.name.startswith("minivit-many")]
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pyarrow_parquet
@@ -14,9 +15,9 @@ import pytest
 
 import minivit
 from minivit.commands.cli import main
-from minivit.many import parts
+from minivit.many import formats, parts
 from minivit.many.embedding import embed_to
-from minivit.many.rows import Wanted
+from minivit.many.rows import Row, Wanted
 from tests.many.pictures import make
 
 
@@ -41,6 +42,8 @@ def read(path):
     found = []
     with open(path, encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
+            assert None not in row and None not in row.values()          # it has as many cells as the header
+
             def numbers(name, row=row):
                 cells = [row[key] for key in row if key.rstrip("0123456789") == name]
                 return [float(cell) for cell in cells] if all(cells) and cells else None
@@ -157,6 +160,44 @@ def test_what_is_there_is_neither_lost_nor_mixed(tmp_path, monkeypatch, capsys):
     assert main(run) == 2 and "a.csv exists" in capsys.readouterr().err and output.read_bytes() == before
 
 
+# A full disk: the limit on a file's size makes the system refuse to write on, as a full disk does (there ENOSPC).
+FULL = """
+import resource, sys
+from minivit.commands.cli import main
+from minivit.many import parts
+parts.ROWS = 8
+limit, *run = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+raise SystemExit(main(run))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+@pytest.mark.parametrize("ending, what, limit", [
+    ("csv", "plan.json", 100), ("csv", "000000-8-1-", 3000), ("parquet", "000000-8-1-", 3000),
+    ("json", "a.json", None), ("parquet", "a.parquet", None),
+], ids=lambda value: str(value))
+def test_a_full_disk_is_told_and_the_run_goes_on_after_it(folder, tmp_path, ending, what, limit):
+    whole, output = tmp_path / f"whole.{ending}", tmp_path / f"a.{ending}"
+    place = output.with_name(output.name + ".parts")
+    embed_to(whole, folder, minivit.load(), Wanted())
+    output.write_bytes(b"old")
+    limit = limit or whole.stat().st_size - 1                            # room for each part, not for the table
+    run = ["embed", str(folder), "-o", str(output), "--overwrite"]
+    end = subprocess.run([sys.executable, "-c", FULL, str(limit), *run], capture_output=True, text=True,
+                         env={**os.environ, "PYTHONPATH": str(Path(minivit.__file__).parents[1])})
+    progress, _, told = end.stderr.rpartition("minivit:")
+    assert end.returncode == 2 and end.stdout == "" and "minivit" not in progress, end.stderr
+    assert told.startswith(" cannot write ") and what in told and told.count("\n") == 1
+    assert told.endswith("; make room and begin again\n")
+    assert output.read_bytes() == b"old"
+    left = sorted(path.name.partition("-")[0] for path in place.iterdir()) if place.exists() else []
+    assert left == (["000000", "000001", "000002", "plan.json"] if what == output.name else [])
+    assert sorted(path.name for path in tmp_path.iterdir() if path != place) == [output.name, whole.name]
+    assert main([*run, "--resume"]) == 2                                 # two images have an error
+    assert output.read_bytes() == whole.read_bytes() and not place.exists()
+
+
 @pytest.mark.parametrize("output, message", [
     ("a.xlsx", "does not say its format: expected a name that ends in .csv, .json or .parquet"),
     ("missing/a.csv", "there is no folder"),
@@ -183,6 +224,26 @@ def test_without_pyarrow_the_line_to_install_it_is_named(folder, tmp_path, monke
     assert main(["embed", str(folder), "-o", str(tmp_path / "a.parquet")]) == 2
     assert "pip install 'minivit[many]'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind, bits", [("float16", np.uint16), ("float32", np.uint32)])
+def test_text_holds_the_same_numbers_and_json_null_for_what_is_none(tmp_path, kind, bits):
+    """Any bits: tiny numbers, NaN and infinities are among them."""
+    model = minivit.load()
+    with np.errstate(invalid="ignore"):
+        numbers = np.random.default_rng(0).integers(0, np.iinfo(bits).max, (300, 128), bits).view(kind)
+    rows = [Row(f"{i}.png", top=[("cat", float(one[0]))] * 5, representation=one) for i, one in enumerate(numbers)]
+    wanted = Wanted(representation=kind)
+    for ending in ("csv", "json"):
+        formats.write_part(tmp_path / f"part.{ending}", ending, rows, wanted, model)
+        formats.join(tmp_path / f"a.{ending}", ending, [tmp_path / f"part.{ending}"], wanted, model)
+    assert not np.isfinite(numbers).all()
+    for row, one in zip(read(tmp_path / "a.csv"), numbers, strict=True):
+        assert np.array_equal(np.array(row["representation"], kind), one, equal_nan=True)
+    expected = [[float(v) if np.isfinite(v) else None for v in one] for one in numbers]
+    for row, one in zip(read(tmp_path / "a.json"), expected, strict=True):
+        assert [v and float(np.array(v, kind)) for v in row["representation"]] == one
+        assert row["top"] == [{"label": "cat", "probability": one[0]}] * 5
 
 
 def test_names_that_a_csv_must_quote(tmp_path):

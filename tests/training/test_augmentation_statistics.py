@@ -18,7 +18,7 @@ def mixed(seed, mixup, cutmix, side=40):
     """
     x = np.broadcast_to(np.float32([0, 1])[:, None, None, None], (2, side, side, 3)).copy()
     for rng in (np.random.default_rng([seed, i]) for i in range(100)):
-        mixed, aim = augmentation.mix(x, np.eye(2, dtype=np.float32), rng, mixup, cutmix)
+        mixed, aim = augmentation.Mixing.draw(rng, x.shape[:3], mixup, cutmix).mix(x, np.eye(2, dtype=np.float32))
         if mixed[0].any():                               # the other image of the pair, not itself
             return mixed[0, :, :, 0], float(aim[0, 0])
     raise AssertionError("each image is always paired with itself")

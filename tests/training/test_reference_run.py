@@ -37,7 +37,7 @@ def augmented(images, labels, recipe, rng):
         images = augmentation.erase(images, rng, recipe.erase)
     targets = (1 - recipe.label_smoothing) * np.eye(2)[labels] + recipe.label_smoothing / 2
     if recipe.mixup or recipe.cutmix:
-        return augmentation.mix(pixels(images), targets, rng, recipe.mixup, recipe.cutmix)
+        return augmentation.Mixing.draw(rng, images.shape[:3], recipe.mixup, recipe.cutmix).mix(pixels(images), targets)
     return pixels(images), targets
 
 

@@ -153,31 +153,36 @@ def test_mixup_and_cutmix_mix_pixels_and_targets_alike():
     targets = np.eye(B, dtype=np.float32)
     kinds = set()
     for seed in range(60):
-        mixed, aim = augmentation.mix(x, targets, np.random.default_rng(seed), mixup=0.8, cutmix=1.0)
+        mixed, aim = augmentation.Mixing.draw(np.random.default_rng(seed), x.shape[:3], 0.8, 1.0).mix(x, targets)
         np.testing.assert_allclose(aim.sum(axis=1), 1, atol=1e-6)
         np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)), aim @ np.arange(B), atol=1e-5)
         kinds.add(len(np.unique(mixed[0])) > 1)
-        pasted, _ = augmentation.mix(x, targets, np.random.default_rng(seed), mixup=0, cutmix=1.0)
+        pasted, _ = augmentation.Mixing.draw(np.random.default_rng(seed), x.shape[:3], 0, 1.0).mix(x, targets)
         assert set(np.unique(pasted)) <= set(range(B))
-        blended, _ = augmentation.mix(x, targets, np.random.default_rng(seed), mixup=0.8, cutmix=0)
+        blended, _ = augmentation.Mixing.draw(np.random.default_rng(seed), x.shape[:3], 0.8, 0).mix(x, targets)
         assert (blended == blended[:, :1, :1]).all()
     assert kinds == {True, False}
     assert mixed.dtype == aim.dtype == np.float32
     np.testing.assert_array_equal(x[:, 0, 0, 0], np.arange(B))
 
 
+def seen_batch(images, labels, recipe, seed):
+    """(x, targets) of a batch of two classes, augmented and mixed."""
+    batch = augmentation.augmented(images, labels, 2, recipe, np.random.default_rng(seed))
+    return augmentation.seen(*batch, minivit.Preprocessing())
+
+
 @pytest.mark.parametrize("how", [{"mixup": 0.5}, {"cutmix": 1.0}, {"mixup": 0.5, "cutmix": 1.0}])
 def test_mixing_is_the_share_of_the_batches_that_are_mixed(how):
     """An unmixed batch aims at whole classes. 400 batches at 0.3: 120 mixed, with a standard deviation of 9.2."""
-    model, labels = minivit.init(TINY), np.array([0, 1] * 4)
-    images = colours(8).images
+    labels, images = np.array([0, 1] * 4), colours(8).images
     recipe = replace(SHORT, label_smoothing=0, mixing=0.3, **how)
-    aims = [augmentation.augmented(images, labels, model, recipe, np.random.default_rng(i))[1] for i in range(400)]
+    aims = [seen_batch(images, labels, recipe, i)[1] for i in range(400)]
     mixed = sum(not np.array_equal(aim, np.eye(2)[labels]) for aim in aims)
     assert 120 - 37 < mixed <= 120 + 37                      # a mixed batch may by chance pair each class with itself
     never = replace(recipe, mixing=0.0)
-    x, aim = augmentation.augmented(images, labels, model, never, np.random.default_rng(0))
-    plain, _ = augmentation.augmented(images, labels, model, replace(SHORT), np.random.default_rng(0))
+    x, aim = seen_batch(images, labels, never, 0)
+    plain, _ = seen_batch(images, labels, replace(SHORT), 0)
     np.testing.assert_array_equal(aim, np.eye(2)[labels])
     np.testing.assert_array_equal(x, plain)
 
@@ -741,3 +746,25 @@ def test_a_state_with_an_array_of_a_shape_that_would_spread(tmp_path):
 def test_a_pipe_among_the_files(tmp_path, name):
     os.mkfifo(tmp_path / name)
     assert f"{name} is no plain file" in refused(minivit.CheckpointError, tmp_path)
+
+
+@pytest.mark.parametrize("accuracies, epoch", [([0.5, 0.7, 0.6], 2), ([0.5, 0.5], 1), ([0.2, 0.3], 2)])
+def test_the_best_model_is_that_of_the_epoch_with_the_best_held_out_answers(tmp_path, monkeypatch, accuracies, epoch):
+    measured = iter(accuracies)
+    monkeypatch.setattr(loop, "evaluate", lambda model, data: {"loss": 1.0, "accuracy": next(measured)})
+    models, real = [], loop.save
+
+    def save(model, path):
+        if path.name == "model.safetensors":
+            models.append(model(colours(2).images.astype(np.float32)))
+        real(model, path)
+
+    monkeypatch.setattr(loop, "save", save)
+    loop.train(colours(40), TINY, replace(SHORT, epochs=len(accuracies), held_out=8), tmp_path, progress=False)
+    best = minivit.load(tmp_path / "best.safetensors")
+    assert np.array_equal(best(colours(2).images.astype(np.float32)), models[epoch - 1])
+
+
+def test_no_best_model_without_held_out_images(tmp_path):
+    loop.train(colours(40), TINY, replace(SHORT, epochs=1, held_out=0), tmp_path, progress=False)
+    assert (tmp_path / "model.safetensors").exists() and not (tmp_path / "best.safetensors").exists()

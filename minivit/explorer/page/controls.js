@@ -1,6 +1,7 @@
 // Where the reader looks (token, layer, head), and the switches of the network.
 import { choices, clear, el, toggle } from "./dom.js";
-import { is_touched } from "./state.js";
+import { explained } from "./glossary.js";
+import { is_undoable } from "./state.js";
 
 export function controls(app, node) {
   const { size, state } = app, numbers = (n) => Array.from({ length: n }, (_, i) => [i, String(i)]);
@@ -16,23 +17,23 @@ export function controls(app, node) {
   const reset = el("button", { id: "reset", onclick: () => app.reset() }, "Undo all changes");
   const flip = (set, key, on) => { on ? set.delete(key) : set.add(key); app.change(); };
   clear(node,
-    el("div", { class: "row" }, el("div", { class: "field" }, el("span", {}, "Token"), token),
-      el("div", { class: "field" }, el("span", {}, "Layer"), layer.node), el("div", { class: "field" }, el("span", {}, "Head"), head.node)),
+    el("div", { class: "row" }, el("div", { class: "field" }, el("span", {}, explained("{Token|token}")), token),
+      el("div", { class: "field" }, el("span", {}, explained("{Layer|layer}")), layer.node), el("div", { class: "field" }, el("span", {}, explained("{Head|head}")), head.node), reset),
     el("div", { class: "row switches" }, positions.node, this_layer.node, this_head.node,
-      el("label", { class: "slider" }, "Temperature ", heat, heat_value), reset));
+      el("div", { class: "slider" }, explained("{Temperature|temperature}"), heat, heat_value)));
 
   return function draw() {
     token.textContent = app.token_name(state.token);
     layer.show(state.layer);
     head.show(state.head);
     positions.show(state.positions);
-    this_layer.show(!state.layersOff.has(state.layer), `Layer ${state.layer}`);
+    this_layer.show(!state.layersOff.has(state.layer), `Layer ${state.layer} on`);
     this_head.input.disabled = state.head === "mean";
     this_head.show(state.head === "mean" || !state.headsOff.has(`${state.layer}.${state.head}`),
-      state.head === "mean" ? "Head: choose one" : `Head ${state.layer}.${state.head}`);
+      state.head === "mean" ? "One head: choose it above" : `Head ${state.head} of layer ${state.layer} on`);
     heat.value = Math.log2(state.temperature);
     heat.setAttribute("aria-valuetext", state.temperature.toFixed(2));
     heat_value.textContent = state.temperature.toFixed(2);
-    reset.disabled = !is_touched(state);
+    reset.disabled = !is_undoable(state);
   };
 }

@@ -22,7 +22,7 @@ export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)} %`;
 export function short(x) {
   const size = Math.abs(x);
   const text = size === 0 ? "0" : size >= 1000 ? Math.round(x).toLocaleString("en") : size >= 100 ? x.toFixed(0)
-    : size >= 10 ? x.toFixed(1) : size >= 0.01 ? x.toFixed(2) : x.toExponential(0);
+    : size >= 10 ? x.toFixed(1) : size >= 0.01 ? x.toFixed(2) : size >= 0.001 ? x.toFixed(3) : x.toExponential(0);
   return text.replace("e-", "e−").replace(/^-/, "−");
 }
 
@@ -45,13 +45,4 @@ export function toggle(text, change, props = {}) {
   const caption = el("span", {}, text);
   return { node: el("label", { class: "switch" }, input, caption), input,
     show(on, words) { input.checked = on; if (words) caption.textContent = words; } };
-}
-
-/** A card of the story: a heading, a sentence that says what to see, the module it belongs to, and a body to fill. */
-export function card(part, title, about, module) {
-  const body = el("div", { class: "body" });
-  const node = el("section", { class: "card", "data-part": part, id: `part-${part}`, "aria-labelledby": `title-${part}` },
-    el("header", {}, el("h2", { id: `title-${part}` }, title), module ? el("code", {}, module) : null), el("p", { class: "about" }, about),
-    body);
-  return { node, body };
 }

@@ -4,9 +4,9 @@ import { el } from "./dom.js";
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 export const is_dark = () => (document.documentElement.dataset.theme ?? (DARK.matches ? "dark" : "light")) === "dark";
 
-// Weights from 0 on: from the paper's colour to a strong one. Signed values: blue below zero, orange above.
-const SEQUENTIAL = { light: [[243, 240, 250], [196, 181, 253], [139, 92, 246], [109, 40, 217], [46, 16, 101]],
-  dark: [[28, 26, 36], [67, 42, 130], [124, 77, 230], [196, 160, 255], [255, 244, 214]] };
+// Weights from 0 on: bright is much, by day and by night, as in the picture under its lamp. Signed values, around the
+// page's colour: blue below zero, orange above.
+const SEQUENTIAL = [[28, 26, 36], [67, 42, 130], [124, 77, 230], [196, 160, 255], [255, 244, 214]];
 const SIGNED = { light: [[29, 78, 216], [147, 179, 250], [248, 247, 244], [250, 176, 120], [194, 65, 12]],
   dark: [[125, 170, 255], [49, 80, 160], [30, 28, 38], [160, 84, 36], [255, 170, 110]] };
 
@@ -22,9 +22,14 @@ function shades(stops) {                                  // the colours of a sc
 }
 const shade = (table, at) => table[Math.round(SHADES * Math.min(1, Math.max(0, at)))];
 
-export const weight_colour = (t) => shade(shades(SEQUENTIAL[is_dark() ? "dark" : "light"]), t);
-export const css = (rgb) => `rgb(${rgb.join(" ")})`;
+export const weight_colour = (t) => shade(shades(SEQUENTIAL), t);
 export const largest = (values) => values.reduce((m, v) => Math.max(m, Math.abs(v)), 0) || 1;
+
+/** The size that `share` of the values do not exceed: a scale that a few large values do not darken. */
+export function usual(values, share) {
+  const sizes = Float32Array.from(values, Math.abs).sort();
+  return sizes[Math.ceil(share * sizes.length) - 1] || 1;
+}
 
 /** A canvas of columns x rows cells, a pixel each; the style sheet enlarges it. */
 export function grid_canvas(label, props = {}) {
@@ -34,7 +39,7 @@ export function grid_canvas(label, props = {}) {
 /** Paint values on a canvas, a pixel each. signed: around zero. max: the value of the strongest colour. */
 export function paint(canvas, values, columns, { signed = false, max = largest(values) } = {}) {
   const rows = Math.ceil(values.length / columns), image = new ImageData(columns, rows);
-  const table = shades((signed ? SIGNED : SEQUENTIAL)[is_dark() ? "dark" : "light"]), pixels = image.data;
+  const table = shades(signed ? SIGNED[is_dark() ? "dark" : "light"] : SEQUENTIAL), pixels = image.data;
   for (let i = 0; i < values.length; i++) {
     const colour = shade(table, signed ? (values[i] / max + 1) / 2 : values[i] / max);
     for (let c = 0; c < 3; c++) pixels[4 * i + c] = colour[c];
@@ -55,7 +60,7 @@ export function paint_colours(canvas, colours, columns) {
 
 function put(canvas, image) {
   if (canvas.width !== image.width || canvas.height !== image.height) Object.assign(canvas, { width: image.width, height: image.height });
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
 }
 
 /** An SVG element. */

@@ -18,17 +18,18 @@ export function picture_sources(app) {
   const node = el("section", { class: "card sources", "aria-label": "Choose a picture" }, buttons, shelf, more,
     el("figure", { class: "given" }, original, el("figcaption", { class: "note" },
       `As it was given; the network reads ${app.size.width} × ${app.size.height} pixels of it.`)));
-  let sheet = null;
+  const asked = new Map();
 
-  async function fetched(name) {
-    const response = await fetch(`pictures/${name}`);
-    return new File([await response.blob()], name);
+  /** A packaged picture file, decoded: fetched once, however many ask. */
+  function packaged(name) {
+    if (!asked.has(name)) asked.set(name, fetch(`pictures/${name}`).then((response) => response.blob()).then((blob) => decode(new File([blob], name))));
+    return asked.get(name);
   }
 
   async function tile(name) {                             // "ship-2": the third ship
     const [label, index] = name.split("-"), row = CLASSES.indexOf(label);
     if (row < 0 || !(Number(index) < TILES)) return null;
-    sheet ??= await decode(await fetched("cifar10_test.png"));
+    const sheet = await packaged("cifar10_test.png");
     const rgba = new Uint8ClampedArray(4 * TILE * TILE);
     for (let y = 0; y < TILE; y++) {
       const from = 4 * ((row * TILE + y) * sheet.width + Number(index) * TILE);
@@ -38,7 +39,7 @@ export function picture_sources(app) {
   }
 
   async function thumbnail(name) {
-    const image = name === "cat-photo" ? await decode(await fetched("cat.jpg")) : await tile(name);
+    const image = name === "cat-photo" ? await packaged("cat.jpg") : await tile(name);
     const canvas = el("canvas"), label = name === "cat-photo" ? "photo of a cat" : name.replace("-", " ");
     show(canvas, image, 128);
     return el("button", { class: "thumb", "data-picture": name, "aria-label": label, title: label, onclick: () => open(name) }, canvas);
@@ -75,7 +76,7 @@ export function picture_sources(app) {
     }
     original.parentElement.hidden = false;
     const image = name && await tile(name);
-    return image ? use(name, image) : use("cat-photo", await decode(await fetched("cat.jpg")));
+    return image ? use(name, image) : use("cat-photo", await packaged("cat.jpg"));
   }
 
   async function open_file(one) {

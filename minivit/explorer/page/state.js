@@ -2,9 +2,11 @@
 // address may also name a part of the page, #part=backward, to begin there.
 
 export function initial_state({ L }) {
-  return { section: null, part: null, layer: L - 1, head: 0, token: 0, picture: null, label: null, view: "picture", tool: "look",
-           ...untouched() };
+  return { section: null, part: null, layer: L - 1, head: 0, token: 0, picture: null, ...unchanged_view(), ...untouched() };
 }
+
+/** The picture as it is, nothing in the hand, and the gradient of the answer. */
+export const unchanged_view = () => ({ view: "picture", tool: "look", label: null });
 
 /** Nothing changed in the picture or in the network. */
 export const untouched = () => ({ painted: new Set(), order: null, shift: [0, 0], pixels: new Map(), positions: true,
@@ -12,6 +14,9 @@ export const untouched = () => ({ painted: new Set(), order: null, shift: [0, 0]
 
 export const is_touched = (s) => s.painted.size > 0 || s.order || s.shift.some(Boolean) || s.pixels.size > 0 || !s.positions ||
   s.headsOff.size > 0 || s.layersOff.size > 0 || s.temperature !== 1;
+
+/** Whether there is anything to undo: a change, or another tool, map or class. */
+export const is_undoable = (s) => is_touched(s) || Object.entries(unchanged_view()).some(([name, value]) => s[name] !== value);
 
 /** Take over what the address says; whatever does not fit this model is left as it is. */
 export function read_address(state, model, { L, H, N, first }) {

@@ -1,12 +1,13 @@
 // The answer: a bar a class. A tick shows what it was before the reader's changes.
 import { clear, el, percent } from "./dom.js";
+import { explained } from "./glossary.js";
 
 const MOST = 12;
 
 export function answer(app, node) {
   const list = el("div", { class: "bars", role: "group", "aria-label": "Classes: choose one to see its gradient" });
   const time = el("p", { class: "note", id: "time" });
-  clear(node, el("h2", { id: "answer-title" }, "Answer"), list, el("p", { class: "note" }, "Choose a class: the backward pass then starts from it."), time);
+  clear(node, el("h2", { id: "answer-title" }, "Answer"), list, el("p", { class: "note" }, explained("Choose a class: its {gradient} is shown then.")), time);
   const rows = app.labels.map((label, k) => {
     const bar = el("i", { class: "bar" }), tick = el("i", { class: "tick" }), value = el("b"), change = el("em");
     const button = el("button", { "data-class": k, onclick: () => app.select({ label: app.state.label === k ? null : k }) },
@@ -32,6 +33,6 @@ export function answer(app, node) {
       button.setAttribute("aria-label", `${app.labels[k]} ${percent(p[k])}${moved ? `, ${points > 0 ? "up" : "down"} ${Math.abs(points).toFixed(1)} points` : ""}`);
     }
     const { forward, backward } = app.milliseconds;
-    time.textContent = backward ? `Computed here: forward ${Math.round(forward)} ms, backward ${Math.round(backward)} ms.` : "";
+    time.textContent = backward ? `Answer in ${Math.round(forward)} ms, gradient in ${Math.round(backward)} ms.` : "";
   };
 }

@@ -1,5 +1,6 @@
 // One row of attention, opened: the query, every key, their product, the softmax, and the mean of the values.
-import { card, clear, el, percent, short } from "./dom.js";
+import { card } from "./card.js";
+import { clear, el, percent, short } from "./dom.js";
 import { grid_canvas, largest, paint, strip } from "./draw.js";
 import { map_of, matrix_of } from "./maps.js";
 
@@ -7,7 +8,7 @@ const SHOWN = 8;
 
 export function attention(app) {
   const { size, state } = app, { T, D, H, d, first, columns, rows } = size;
-  const { node, body } = card("attention", "Attention: who looks at whom", "The chosen token asks with its query; every token answers with its key. The better they fit, the more of that token's value is taken over.", "attention.py, softmax.py");
+  const { node, body } = card("attention", "Attention: who looks at whom", "The chosen token asks with its {query}; every token answers with its {key}. The better they fit, the more of that token's {value} is taken over; the {softmax} makes weights of the scores.", "attention.py, softmax.py");
   const matrix = grid_canvas("", { class: "matrix", tabindex: 0 }), matrix_note = el("figcaption", { class: "note" });
   const marker = el("i", { class: "row-marker" });
   const query = strip("query"), scores = grid_canvas("", { class: "tile" }), weights = grid_canvas("", { class: "tile" });

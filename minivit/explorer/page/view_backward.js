@@ -1,10 +1,11 @@
 // The backward pass: from p - t at the logits, layer by layer, to the pixels.
-import { card, clear, el, short } from "./dom.js";
-import { grid_canvas, largest, paint } from "./draw.js";
+import { card } from "./card.js";
+import { clear, el, short } from "./dom.js";
+import { grid_canvas, largest, paint, usual } from "./draw.js";
 
 export function backward_pass(app) {
   const { size, labels, model } = app, { L, D, first, columns, width, height } = size;
-  const { node, body } = card("backward", "The backward pass", "How would the loss change if a number on the way changed a little? Start at the logits with p − t, predicted minus wanted, and undo one step after another." + (model.config.pool === "cls" ? " At the top only [CLS] has a gradient; attention hands it to the patches." : ""), "every section's backward");
+  const { node, body } = card("backward", "The backward pass", "How would the {loss} change if a number on the way changed a little? That is the {gradient} of the number. Start at the {logits|logit} with p − t, predicted minus wanted, and undo one step after another." + (model.config.pool === "cls" ? " At the top only [CLS] has a gradient; attention hands it to the patches." : ""), "every section's backward");
   const title = el("p", { class: "worked" }), depths = Array.from({ length: L + 1 }, (_, i) => ({ canvas: grid_canvas("", { class: "tile" }), caption: el("figcaption", { class: "note" }), i })).reverse();
   const signed = grid_canvas("", { class: "tile large" }), signed_note = el("figcaption", { class: "note" });
   clear(body, title, el("div", { class: "film" }, depths.map(({ canvas, caption }) => el("figure", {}, canvas, caption))),
@@ -36,8 +37,9 @@ export function backward_pass(app) {
       caption.textContent = `${i ? `after layer ${i - 1}` : "at the start"}: ${first ? `[CLS] ${short(lengths[i][0])}, ` : ""}patches up to ${short(Math.max(...of_patches))}`;
     }
     const towards = Float32Array.from({ length: width * height }, (_, i) => -(gradient.image[3 * i] + gradient.image[3 * i + 1] + gradient.image[3 * i + 2]));
-    paint(signed, towards, width, { signed: true, max: largest(towards) });
+    const max = usual(towards, 0.95);
+    paint(signed, towards, width, { signed: true, max });
     signed.setAttribute("aria-label", `Gradient of ${name} at each pixel`);
-    signed_note.textContent = `Orange: brighter there means more “${name}”; blue: darker does. (Minus the loss's gradient, colours summed.)`;
+    signed_note.textContent = `Orange: brighter there means more “${name}”; blue: darker does. Minus the loss's gradient, colours summed; the strongest colours from ±${short(max)} on, the largest is ${short(largest(towards))}.`;
   } };
 }

@@ -1,5 +1,6 @@
 // What it costs: attention grows with the square of the tokens; and the sizes of the models people use.
-import { card, clear, el } from "./dom.js";
+import { card } from "./card.js";
+import { clear, el } from "./dom.js";
 
 const TABLE = [["Ti/16", 16, 192, 12, 768, 3], ["S/16", 16, 384, 12, 1536, 6], ["B/16", 16, 768, 12, 3072, 12], ["L/16", 16, 1024, 24, 4096, 16],
   ["H/14", 14, 1280, 32, 5120, 16]];

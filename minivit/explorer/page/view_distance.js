@@ -1,11 +1,12 @@
 // How far each head looks: the mean distance in pixels between a patch and those it looks at, a dot a head.
-import { card, clear, el } from "./dom.js";
+import { card } from "./card.js";
+import { clear, el } from "./dom.js";
 import { svg } from "./draw.js";
 import { attention_distances } from "./maps.js";
 
 export function distance(app) {
   const { size, state } = app, { L, H, width, height, P, N, columns } = size;
-  const { node, body } = card("distance", "How far each head looks", "A convolution's reach grows with depth. A head is free from layer 0 on: here is how far each one looks in this picture.", "explain/attention/distance.py");
+  const { node, body } = card("distance", "How far each head looks", "A convolution's reach grows with depth. A {head} is free from layer 0 on: here is how far each one looks in this picture.", "explain/attention/distance.py");
   const figure = el("figure"), caption = el("figcaption", { class: "note" });
   clear(body, figure, caption);
   let uniform = 0;

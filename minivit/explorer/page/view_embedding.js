@@ -1,5 +1,6 @@
 // One patch becomes one vector: its numbers, the linear map, and one channel of it worked out.
-import { card, clear, el, short } from "./dom.js";
+import { card } from "./card.js";
+import { clear, el, short } from "./dom.js";
 import { paint_colours, strip } from "./draw.js";
 import { denormalise } from "./preparation.js";
 

@@ -1,12 +1,13 @@
 // The MLP: each token alone, D -> M -> D, and GELU with the token's own numbers on the curve.
-import { card, clear, el, percent, short } from "./dom.js";
+import { card } from "./card.js";
+import { clear, el, percent, short } from "./dom.js";
 import { strip, svg } from "./draw.js";
 import { linear } from "./linear.js";
 import { gelu } from "./vit.js";
 
 export function mlp_view(app) {
   const { size, state, model } = app, { D, M } = size;
-  const { node, body } = card("mlp", "MLP: each token thinks alone", `Attention moves information between tokens; the MLP works on one token at a time: ${D} numbers become ${M}, GELU bends them, and ${D} come back.`, "mlp.py, gelu.py");
+  const { node, body } = card("mlp", "MLP: each token thinks alone", `Attention moves information between tokens; the {MLP} works on one token at a time: ${D} numbers become ${M}, {GELU} bends them, and ${D} come back.`, "mlp.py, gelu.py");
   const [normed, hidden, back] = [strip(), strip(), strip()], curve = el("figure"), say = el("p", { class: "worked" });
   clear(body, el("div", { class: "split" }, curve, el("div", {}, normed.node, hidden.node, back.node, say)));
 

@@ -1,12 +1,14 @@
 // The whole network on one line, and under it a map for each head of each layer: where the chosen token looks.
-import { card, clear, el, percent } from "./dom.js";
+import { card } from "./card.js";
+import { clear, el, percent } from "./dom.js";
 import { grid_canvas, largest, paint } from "./draw.js";
+import { explained } from "./glossary.js";
 import { map_of } from "./maps.js";
 import { lens_probabilities } from "./view_stream.js";
 
 export function network(app) {
   const { size, state, labels } = app, { T, N, D, H, L, K, P, M, width, height, first } = size;
-  const { node, body } = card("network", "The network at a glance", `An image becomes a sequence of ${N} patches, as a sentence is a sequence of words; ${L} layers, each attention and an MLP, work on it; one token gives the answer.`, "vit.py");
+  const { node, body } = card("network", "The network at a glance", `An image becomes a sequence of ${N} {patches|patch}, as a sentence is a sequence of words; ${L} {layers|layer}, each {attention} and an {MLP}, work on it; one token gives the answer.`, "vit.py");
   const steps = [["picture", "pixels", `${height} × ${width} × 3`], ["patches", "patches", `${N} × ${P * P * 3}`], ["embedding", "embedding", `${N} × ${D}`],
     ["positions", first ? "[CLS], positions" : "positions", `${T} × ${D}`], ["attention", `${L} layers`, `${H} heads, MLP ${M}`], ["head", "head", `${D} → ${K}`]];
   const line = el("nav", { class: "pipeline", "aria-label": "Parts of the network" }, steps.map(([part, name, shape]) =>
@@ -20,10 +22,10 @@ export function network(app) {
   const opinions = Array.from({ length: L }, () => el("div", { class: "opinion" }));
   const table = el("div", { class: "minimaps", style: `--layers:${L}`, role: "group", "aria-label": "A map for each head of each layer" }, maps.map((heads, l) =>
     el("div", { class: "column" }, el("span", { class: "number" }, String(l)), heads.map(({ button }) => button), opinions[l])));
-  clear(body, line, heading, table, el("p", { class: "note" }, "A column a layer, a map a head. Below each column: what the head of the network would answer if it read the stream there (logit lens)."));
+  clear(body, line, heading, table, el("p", { class: "note" }, explained("A column a layer, a map a {head}. Below each column: what the network would answer if it read the {stream|residual stream} there ({logit lens}).")));
 
   return { node, draw() {
-    heading.textContent = `Where ${app.token_name(state.token)} looks, in each layer (across) and head (down). Each map has its own scale.`;
+    heading.textContent = `Where ${app.token_name(state.token)} looks, in each layer (across) and head (down). Bright is much; each map has its own scale.`;
     const lens = lens_probabilities(app, app.trace);
     maps.forEach((heads, l) => {
       heads.forEach(({ canvas, button }, h) => {

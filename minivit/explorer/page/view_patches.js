@@ -1,11 +1,12 @@
 // The patches leave the image and become the sequence: a button a token, moved from its place in the grid to its place in line.
-import { card, clear, el } from "./dom.js";
+import { card } from "./card.js";
+import { clear, el } from "./dom.js";
 import { paint_colours } from "./draw.js";
 import { denormalise } from "./preparation.js";
 
 export function patches(app) {
   const { size, state } = app, { N, P, columns, rows, first, width } = size;
-  const { node, body } = card("patches", "From image to sequence", `Row by row, the ${rows} × ${columns} patches line up. From here on the network knows no up, down or beside: it has ${N} patches in a row${first ? ", and [CLS] in front of them" : ""}.`, "patch_embedding.py, cls_token.py");
+  const { node, body } = card("patches", "From image to sequence", `Row by row, the ${rows} × ${columns} patches line up. From here on the network knows no up, down or beside: it has ${N} patches in a row${first ? ", and {[CLS]} in front of them" : ""}.`, "patch_embedding.py, cls_token.py");
   const tokens = Array.from({ length: N + first }, (_, t) => el("button", { class: t < first ? "cls" : "", "data-token": t, tabindex: t === first ? 0 : -1, onclick: () => app.select({ token: t }) }));
   if (first) tokens[0].append("CLS");
   const line = el("div", { class: "sequence", role: "group", "aria-label": "The sequence: arrow keys move, Enter chooses" }, tokens);
@@ -31,14 +32,21 @@ export function patches(app) {
   }
 
   const sheet = document.createElement("canvas");
+  let shown = null;
+  line.style.setProperty("--columns", columns);
+  line.style.setProperty("--rows", rows);
+  tokens.slice(first).forEach((button, n) => {
+    button.style.backgroundPosition = `${100 * (n % columns) / Math.max(1, columns - 1)}% ${100 * Math.floor(n / columns) / Math.max(1, rows - 1)}%`;
+  });
+
   return { node, draw() {
-    paint_colours(sheet, denormalise(app.pixels, app.model.preprocessing), width);
-    line.style.setProperty("--picture", `url(${sheet.toDataURL()})`);
-    line.style.setProperty("--columns", columns);
-    line.style.setProperty("--rows", rows);
+    if (shown !== app.pixels) {
+      paint_colours(sheet, denormalise(app.pixels, app.model.preprocessing), width);
+      line.style.setProperty("--picture", `url(${sheet.toDataURL()})`);
+    }
+    shown = app.pixels;
     tokens.forEach((button, t) => {
       const n = t - first;
-      if (n >= 0) button.style.backgroundPosition = `${100 * (n % columns) / Math.max(1, columns - 1)}% ${100 * Math.floor(n / columns) / Math.max(1, rows - 1)}%`;
       button.setAttribute("aria-pressed", t === state.token);
       button.setAttribute("aria-label", app.token_name(t) + (state.order && n >= 0 ? `, from place ${state.order[n]}` : ""));
     });

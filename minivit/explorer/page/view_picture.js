@@ -1,8 +1,11 @@
 // The picture as the network reads it, cut into patches; over it the map of the reader's choice. A button a patch.
 import { choices, clear, el, percent } from "./dom.js";
-import { largest, paint_colours } from "./draw.js";
+import { largest, paint_colours, usual, weight_colour } from "./draw.js";
+import { explained } from "./glossary.js";
 import { map_of, rollout } from "./maps.js";
 import { denormalise } from "./preparation.js";
+
+const CLEAR = 0.95;                                       // of the pixels show their gradient in proportion
 
 export function picture(app, node) {
   const { size, state } = app, { N, columns, rows, first, P, width, height } = size;
@@ -15,7 +18,7 @@ export function picture(app, node) {
     (value) => app.select({ view: value }));
   const tool = choices("Tool", [["look", "Look"], ["paint", "Paint out"], ["pixel", "One pixel"]], (value) => app.select({ tool: value }));
   const note = el("p", { class: "note", id: "map-note" });
-  const shuffle = el("button", { onclick: () => app.change({ order: state.order ? null : permutation(N) }) }, "Shuffle patches");
+  const shuffle = el("button", { id: "shuffle", onclick: () => app.change({ order: state.order ? null : permutation(N) }) }, "Shuffle patches");
   const move = [["←", -1, 0, "left"], ["↑", 0, -1, "up"], ["↓", 0, 1, "down"], ["→", 1, 0, "right"]].map(([sign, dx, dy, word]) =>
     el("button", { class: "small", "aria-label": `Shift the picture one pixel ${word}`, title: `Shift one pixel ${word}`,
       onclick: () => app.change({ shift: [state.shift[0] + dx, state.shift[1] + dy] }) }, sign));
@@ -82,7 +85,9 @@ export function picture(app, node) {
     shuffle.setAttribute("aria-pressed", Boolean(state.order));
     view.show(state.view);
     tool.show(state.tool);
-    note.textContent = text;
+    const said = text + (state.painted.size ? ` ${state.painted.size} of ${N} painted out.` : "");
+    if (said !== note.dataset.said) clear(note, explained(said));         // left alone, a term in it stays open
+    note.dataset.said = said;
     pixel.draw();
   };
 }
@@ -96,21 +101,24 @@ function shown_map(app) {
   }
   if (state.view === "rollout") {
     const values = rollout(trace, size).at(-1).subarray(state.token * size.T, (state.token + 1) * size.T).slice(first);
-    return { map: { values, per_patch: true }, text: `Attention rollout: which patches ${who} has drawn from, through all layers at once.` };
+    return { map: { values, per_patch: true }, text: `{Attention rollout|rollout}: from which patches ${who} has drawn, through all layers at once. Bright is much.` };
   }
   if (state.view === "gradient" && gradient) {
     const values = Float32Array.from({ length: size.width * size.height }, (_, i) => Math.hypot(...gradient.image.subarray(3 * i, 3 * i + 3)));
-    return { map: { values }, text: `How strongly each pixel moves the loss of “${app.labels[gradient.label]}”: the gradient, by the backward pass.` };
+    const max = usual(values, CLEAR);
+    return { map: { values, max, alone: true }, text: `How strongly each pixel moves the {loss} of “${app.labels[gradient.label]}”: its {gradient}. Bright is much; brightest from ${Number(max.toPrecision(2))} on (${percent(1 - CLEAR, 0)} of the pixels).` };
   }
-  return { map: null, text: `${size.N} patches of ${size.P} × ${size.P} pixels. Choose one: it becomes the token that asks.` };
+  return { map: null, text: `${size.N} {patches|patch} of ${size.P} × ${size.P} pixels. Choose one${first ? ", or {[CLS]}" : ""}: it becomes the {token} that asks.` };
 }
 
-// The picture under a lamp: in full colour where the map says much, grey and dim where it says little.
+// The picture under a lamp: in full colour where the map says much, grey and dim where it says little. A map of single pixels
+// stands alone: over the picture's own pixels it could not be read.
 function lit(colours, map, { width, height, P, columns }) {
   if (!map) return colours;
-  const max = largest(map.values), out = colours.slice();
+  const max = map.max ?? largest(map.values), out = colours.slice();
+  if (map.alone) return out.map((_, i) => weight_colour(map.values[Math.floor(i / 3)] / max)[i % 3] / 255);
   for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
-    const at = map.values[map.per_patch ? Math.floor(y / P) * columns + Math.floor(x / P) : y * width + x] / max;
+    const at = Math.min(1, map.values[map.per_patch ? Math.floor(y / P) * columns + Math.floor(x / P) : y * width + x] / max);
     const i = 3 * (y * width + x), grey = (out[i] + out[i + 1] + out[i + 2]) / 3;
     for (let c = 0; c < 3; c++) out[i + c] = Math.min(1, at * (0.12 + out[i + c]) + (1 - at) * 0.42 * grey);
   }

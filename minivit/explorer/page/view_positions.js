@@ -1,11 +1,12 @@
 // Positions: how alike the position embedding of the chosen patch is to all others, a cosine each.
-import { card, clear, el } from "./dom.js";
+import { card } from "./card.js";
+import { clear, el } from "./dom.js";
 import { grid_canvas, paint } from "./draw.js";
 import { position_table } from "./vit.js";
 
 export function positions(app) {
   const { size, state, model } = app, { N, D, T, first, columns, rows } = size, table = position_table(model.params, model.config);
-  const { node, body } = card("positions", "Where each patch came from", "Attention treats its tokens as a set. A learned vector for each place, added to the token, tells them apart; that places next to each other have similar vectors was learned, not built in.", "position_embedding.py");
+  const { node, body } = card("positions", "Where each patch came from", "Attention treats its {tokens|token} as a set. A learned vector for each place, its {position embedding}, is added to the token and tells them apart; that places next to each other have similar vectors was learned, not built in.", "position_embedding.py");
   const tile = grid_canvas("", { class: "tile" }), caption = el("figcaption", { class: "note" });
   const sheet = grid_canvas("Similarity of every place with every other: a tile a place", { class: "tile" });
   const say = el("p", { class: "worked" });

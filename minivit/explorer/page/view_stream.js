@@ -1,6 +1,7 @@
 // The residual stream of the chosen token, layer by layer: its length, and what each branch adds. And the logit lens.
-import { card, clear, el, percent, short } from "./dom.js";
-import { css, svg, weight_colour } from "./draw.js";
+import { card } from "./card.js";
+import { clear, el, percent, short } from "./dom.js";
+import { svg } from "./draw.js";
 import { head, softmax } from "./vit.js";
 
 const norm = (a) => Math.sqrt(a.reduce((sum, v) => sum + v * v, 0));
@@ -17,7 +18,7 @@ export function lens_probabilities({ model, size }, trace) {
 
 export function stream(app) {
   const { size, state } = app, { L, D } = size;
-  const { node, body } = card("stream", "The residual stream", "No layer replaces a token: attention and MLP each add to it. The bars show how long the vector of the chosen token is after each layer, and how long each addition.", "layer.py, layer_norm.py");
+  const { node, body } = card("stream", "The residual stream", "No layer replaces a token: attention and MLP each add to it, to its {residual stream}. The bars show how long the vector of the chosen token is after each layer, and how long each addition.", "layer.py, layer_norm.py");
   const figure = el("figure"), caption = el("figcaption", { class: "note" });
   clear(body, figure, el("p", { class: "legend" }, [["stream", "the stream"], ["added attention", "added by attention"], ["added mlp", "added by the MLP"]].map(([kind, words]) => el("span", {}, el("i", { class: kind }), words))), caption);
 
@@ -37,7 +38,7 @@ export function stream(app) {
 
 export function lens(app) {
   const { size, state } = app, { L, K } = size;
-  const { node, body } = card("lens", "Logit lens: the answer, layer by layer", "The stream has the same width everywhere, so the last layer's norm and head can read it after any layer. Watch when the answer appears.", "explain/layers/logit_lens.py");
+  const { node, body } = card("lens", "Logit lens: the answer, layer by layer", "The {residual stream} has the same width everywhere, so the network's last {LayerNorm} and head can read it after any layer: a {logit lens}. Watch when the answer appears.", "explain/layers/logit_lens.py");
   const table = el("table", { class: "lens" });
   clear(body, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Logit lens" }, table));
   return { node, draw() {
@@ -46,8 +47,8 @@ export function lens(app) {
     clear(table, el("caption", { class: "unseen" }, "Probability of each class after each layer"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "first" }, "after"), depths.map((_, i) => el("th", { scope: "col", class: i - 1 === state.layer ? "here" : "" }, i ? `layer ${i - 1}` : "start")))),
       el("tbody", {}, classes.map((k) => el("tr", {}, el("th", { scope: "row" }, app.labels[k]), depths.map((p) => {
-        const best = k === p.indexOf(Math.max(...p)), shade = weight_colour(p[k]), light = shade[0] * 0.3 + shade[1] * 0.6 + shade[2] * 0.1 > 128;
-        return el("td", { class: best ? "best" : "", style: `background:${css(shade)};color:${light ? "#1d1b26" : "#fff"}` }, percent(p[k], 0));
+        const best = k === p.indexOf(Math.max(...p));
+        return el("td", { class: `${best ? "best" : ""} ${p[k] > 0.5 ? "much" : ""}`, style: `--p: ${100 * p[k]}%` }, percent(p[k], 0));
       })))));
   } };
 }

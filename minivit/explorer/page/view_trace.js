@@ -1,5 +1,6 @@
 // Every step from pixels to probabilities by its name in minivit's trace, with its shape and its numbers' spread.
-import { card, clear, el, short } from "./dom.js";
+import { card } from "./card.js";
+import { clear, el, short } from "./dom.js";
 
 export function trace_table(app) {
   const { node, body } = card("trace", "Every step, by name", "The whole forward pass as a list: each name is the one in Python's p.trace, and each array agrees with it to float32.", "tracing.py");

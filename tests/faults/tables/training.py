@@ -103,6 +103,9 @@ FAULTS = [
     F("the hash is of the name", "training/record", "sha256(image)",
       "sha256(np.frombuffer(name.encode(), np.uint8))"),
     F("other images go unnoticed", "training/record", "path.exists() and _1", "False"),
+    F("an epoch no better is the best", "training/record", "accuracy < last", "accuracy <= last"),
+    F("each epoch is the best", "training/record", "last is not None and _1", "last is not None"),
+    F("without held-out images each epoch is the best", "training/record", "last is not None and _1", "_1"),
     # the recipe
     F("padding that leaves nothing is allowed", "training/recipe", "self.padding >= min(_1, _2)", "False"),
     F("nan is a rate", "training/recipe", "real(name, getattr(self, name), low, high)", "None"),
