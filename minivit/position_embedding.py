@@ -3,7 +3,7 @@
     z₀ = tokens + E_pos
 
 "learned": one trained vector a token; that the patches form a grid is not built in, it emerges (Fig. 7 centre).
-"fixed": a table that is not trained. "sincos2d": sines and cosines of a patch's column and row. "none": a bag of patches.
+"fixed": a table that is not trained. "sincos2d": sines and cosines of a patch's column and row. "none": none.
 Registers have no position, and [CLS] has none in a table of N rows.
 """
 
@@ -36,17 +36,15 @@ def backward(dy, cache):
         return dy, {}
     first, without = cache
     dtable = dy.sum(axis=0, keepdims=True)                              # (1, T, D)
-    if without:
-        dtable = np.concatenate([dtable[:, :first], dtable[:, first + without:]], axis=1)
-    return dy, {"pos_embed": dtable}
+    return dy, {"pos_embed": np.delete(dtable, range(first, first + without), axis=1) if without else dtable}
 
 
 def sincos_2d(grid, width):
     """Sin-cos embeddings of a grid of patches: (1, N, D) in float64, in raster order.
 
     A quarter of the channels each for sin and cos of the column, then sin and cos of the row, with frequencies
-    10000^(-k/(D/4)), as in the masked autoencoder (He et al. 2021, arXiv 2111.06377) and, to within the frequencies'
-    end point, in big_vision. Raises ValueError unless 4 divides D.
+    10000^(-k/(D/4)), as in MAE (He et al. 2021, arXiv 2111.06377) and, but for the last frequency, in big_vision.
+    Raises ValueError unless 4 divides D.
     """
     if width % 4:
         raise ValueError(f"sin-cos 2-D positions need a width that 4 divides, found {width}")
