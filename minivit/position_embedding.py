@@ -25,9 +25,7 @@ def forward(x, params, kind="learned", grid=None):
             gap = np.zeros_like(table, shape=(1, without, table.shape[2]))
             table = np.concatenate([table[:, :first], gap, table[:, first:]], axis=1)
         return x + table, (first, without)                              # (B, T, D)
-    if kind == "sincos2d":
-        return x + _sincos_tokens(x, grid), None
-    return x, None
+    return x + _sincos_tokens(x, grid) if kind == "sincos2d" else x, None
 
 
 def backward(dy, cache):
