@@ -14,8 +14,8 @@ from minivit import tracing
 from minivit.explain import relatives
 from minivit.explain.answers.class_directions import class_cosines
 from minivit.explain.answers.prediction_figure import cls_attention, prediction_figure
-from minivit.explain.attention import class_rollout, distance, maps, mean_maps
-from minivit.explain.costs import attention_cost, counts, parameter_shares, training_memory
+from minivit.explain.attention import class_rollout, distance, maps, mean_maps, sliders
+from minivit.explain.costs import attention_cost, call_sheet, counts, parameter_shares, training_memory
 from minivit.explain.costs.variants import variants_figure
 from minivit.explain.gradients.gradient_flow import gradients_by_layer
 from minivit.explain.layers import (
@@ -273,6 +273,23 @@ def test_what_looks_into_plain_layers_refuses_others():
             class_cosines(peaked_model(config).params)
     with pytest.raises(ValueError, match=r"no .CLS. token"):
         read_outs(predicted(MAP))
+
+
+def test_a_sheet_of_calls_is_of_a_plain_layer():
+    calls = [("add", "minivit.layer"), ("multiply", "minivit.layer_scale")]
+    with pytest.raises(ValueError, match="there are calls of layer_scale"):
+        call_sheet.call_sheet_figure(calls)
+
+
+def test_sliders_draw_a_relatives_patch(monkeypatch):
+    ipywidgets, shown = pytest.importorskip("ipywidgets"), []
+    monkeypatch.setattr(ipywidgets, "interact", lambda draw, **sliders: draw)
+    monkeypatch.setattr("minivit.explain.attention.sliders.plt.show", lambda: shown.append(plt.gcf()))
+    p = predicted(REGISTERS)[0]
+    sliders.explore_attention(p)(layer=1, row=2, column=3)
+    rows = np.array([ax.images[0].get_array() for ax in shown[0].axes if ax.get_title().startswith("head")])
+    assert np.array_equal(rows.reshape(2, 3, 4, 5)[1], p.attention[1][:, 4 + 2 * 5 + 3, 4:].reshape(3, 4, 5))
+    plt.close("all")
 
 
 def test_a_sequence_names_what_stands_first():
