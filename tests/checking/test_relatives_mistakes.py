@@ -141,6 +141,15 @@ def test_a_second_model_of_another_family_differs():
     assert minivit.compare(model, model, np.random.default_rng(0).random((16, 20, 3)), gradients=True).agrees
 
 
+def test_a_tokens_gradient_without_its_axes():
+    """CLIP's class_embedding is a vector."""
+    model, x = peaked_model(CLIP), images(CLIP, B=2)
+    from minivit.checking import gradients
+    arrays = {"pixels": x} | gradients.gradients_of(model, x, gradients.upstream(model, x, None))
+    arrays["gradient of cls_token"] = arrays["gradient of cls_token"][0, 0]
+    assert minivit.compare(model, arrays, gradients=True).agrees
+
+
 @pytest.mark.parametrize("config", COMPARED.values(), ids=COMPARED)
 def test_nothing_known_is_what_a_family_does_itself(config):
     """No variation leaves the model's own steps as they are and would yet be named."""
