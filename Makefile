@@ -27,7 +27,7 @@ python_of = $(shell for v in $(1); do for p in python$$v "$$(pyenv prefix $$v 2>
     run-notebooks threads faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-times explorer-env big bench \
     bench-many gpu gpu-session gpu-train gpu-rehearsal \
     gpu-images wasm wasm-env wasm-notebooks \
-    lite site site-env site-test clean
+    lite lite-env site site-lite site-env site-test clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1: /' | column -t -s: -l 2
@@ -105,8 +105,13 @@ wasm-notebooks: .venv-wasm/.done  ## every notebook's cells there, from top to b
 lite: .venv-lite/.done  ## the chapters as a JupyterLite site in out/lite, to run in a browser
 	$(LITE)/python lite/build.py out/lite
 
+lite-env: .venv-lite/.done
+
 site: .venv-site/.done  ## the lesson as a site in out/site, for any web server; a warning or a dead link is an error
 	$(SITE)/python site/build.py out/site
+
+site-lite: lite .venv-site/.done  ## the same with JupyterLite in it, and on each chapter a badge that opens it there
+	$(SITE)/python site/build.py out/site out/lite
 
 site-env: .venv-site/.done
 

@@ -1,7 +1,8 @@
-"""The site, built into a folder: python site/build.py out/site. Needs minivit and site/requirements.txt.
+"""The site, built into a folder: python site/build.py out/site [out/lite]. Needs minivit and site/requirements.txt.
 
 The sources are laid out in FOLDER-sources, Sphinx makes the pages of them, and then come what Sphinx does not make: the
-notebooks themselves, MathJax, and the explorer. Every warning is an error, and so is a link that leads nowhere.
+notebooks themselves, MathJax, the explorer, and, where its folder is named, the JupyterLite site that lite/build.py
+has made, to which each chapter then has a badge. Every warning is an error, and so is a link that leads nowhere.
 """
 
 import importlib.util
@@ -20,11 +21,11 @@ HOME = ('<nav aria-label="Page">\n    <a href="../index.html" class="button" ari
         '←<span class="long"> The lesson</span></a>')
 
 
-def build(output):
+def build(output, lite=None):
     """Returns an exit status, 0 where all is well."""
     output = Path(output).resolve()
     folder = output.with_name(output.name + "-sources")
-    staging.stage(folder)
+    staging.stage(folder, lite=lite is not None)
     shutil.rmtree(output, ignore_errors=True)
     status = sphinx(["-b", "html", "-c", str(staging.PAGES), "-d", str(folder / ".doctrees"), "-W", "--keep-going",
                      "-q", str(folder), str(output)])
@@ -33,6 +34,8 @@ def build(output):
             staging.copy(staging.ROOT / path, output / path)
     mathjax(output / "_static" / "mathjax")
     explorer(output / "explorer")
+    if lite is not None:
+        shutil.copytree(lite, output / links.LITE)
     faults = links.faults(output)
     print(*faults, sep="\n", file=sys.stderr)
     print(f"{output}: {len(list(output.rglob('*.html')))} pages, {len(faults)} faults in links")
@@ -56,4 +59,4 @@ def explorer(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(build(sys.argv[1]))
+    sys.exit(build(*sys.argv[1:]))

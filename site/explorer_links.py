@@ -8,6 +8,8 @@ import re
 from html import escape
 from pathlib import Path, PurePosixPath
 
+from links import LITE
+
 PLACES = {
     "00_tour": {"section": 0},
     "01_receptive_field": {"section": 1, "layer": 0, "head": 0, "patch": 27},
@@ -53,8 +55,11 @@ def linked(text, path):
     return COMMAND.sub(link, text)
 
 
-def row(path, root):
-    """The links under a notebook's title: the notebook, its place in the explorer, its solutions or its chapter."""
+def row(path, root, lite=False):
+    """The links under a notebook's title: the notebook, its place in the explorer, its solutions or its chapter.
+
+    With lite, also the badge that opens it in JupyterLite. It holds at any address: it is relative to the page.
+    """
     name, place = PurePosixPath(path).name, PLACES.get(PurePosixPath(path).stem)
     links = [f'<a href="{name}" download>This page as a notebook</a>']
     if "solutions" in path:
@@ -64,6 +69,10 @@ def row(path, root):
             links += [f'<a href="../explorer/index.html{escape(address(place))}">Touch it in the explorer</a>']
         if (root / "notebooks" / "solutions" / name).exists():
             links += [f"[Solutions](solutions/{name})"]
+    if lite:
+        up, inside = "../" * (len(PurePosixPath(path).parts) - 1), PurePosixPath(path).relative_to("notebooks")
+        links += [f'<a href="{up}{LITE}/lab/index.html?path={inside}">Run it in the browser</a>',
+                  f"[What of this was tested]({up}docs/browser.md)"]
     return ":::{container} chapter-links\n" + "\n".join(links) + "\n:::"
 
 

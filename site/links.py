@@ -2,15 +2,17 @@
 
 A fault is what leads to no file or no anchor of the folder, what a page would load from another host, a path that
 begins with /, which holds at one address alone, and a picture without a text in its place. Links to other hosts are
-for the reader to follow; nothing asks for them here.
+for the reader to follow; nothing asks for them here. JupyterLite's own pages are not looked at, but a link that opens a
+notebook there must find it.
 """
 
 import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
+LITE = "lite"                                                           # the folder that JupyterLite is in
 LOADED = {"img": "src", "script": "src", "link": "href", "source": "src", "iframe": "src", "object": "data",
           "video": "src"}
 STYLE_ADDRESS = re.compile(r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)""")
@@ -38,7 +40,8 @@ class Page(HTMLParser):
 def faults(folder):
     """One line a fault."""
     folder = Path(folder).resolve()
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))}
+    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))
+             if folder / LITE not in path.parents}
     found = []
     for path, page in pages.items():
         name = path.relative_to(folder).as_posix()
@@ -47,7 +50,7 @@ def faults(folder):
         for source in page.loaded:
             fault = "is loaded from elsewhere" if urlsplit(source).netloc else missing(source, path, folder, pages)
             found += [f"{name}: {source[:80]}: {fault}"] if fault else []
-    for path in folder.rglob("*.css"):
+    for path in [path for path in folder.rglob("*.css") if folder / LITE not in path.parents]:
         for source in filter(None, sum(STYLE_ADDRESS.findall(path.read_text(encoding="utf-8")), ())):
             fault = "is loaded from elsewhere" if urlsplit(source).netloc else missing(source, path, folder, pages)
             found += [f"{path.relative_to(folder).as_posix()}: {source[:80]}: {fault}"] if fault else []
@@ -65,6 +68,9 @@ def missing(link, path, folder, pages):
     target = target / "index.html" if target.is_dir() else target
     if not target.is_relative_to(folder) or not target.is_file():
         return f"{link} leads to no file"
+    for notebook in parse_qs(parts.query).get("path", []):
+        if not (folder / LITE / "files" / notebook).is_file():
+            return f"{link} opens no notebook"
     explorer = (folder / "explorer") in target.parents                  # its addresses are settings, not anchors
     if parts.fragment and not explorer and target in pages and unquote(parts.fragment) not in pages[target].anchors:
         return f"{link} leads to no anchor"

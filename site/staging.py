@@ -2,7 +2,8 @@
 
 Every document keeps its path in the repository, so that links between documents hold as they are. What is added:
 
-    a notebook      a line after its title: the notebook itself, its solutions, its section of the explorer
+    a notebook      a line after its title: the notebook itself, its solutions, its section of the explorer, and the
+                    badge that opens it in JupyterLite where the site has that
     a link to code  leads to a page of the site that shows the file, or lists the folder
     the gallery     every figure of the chapters and of docs/pictures, under the heading it stands under
 
@@ -42,15 +43,15 @@ def documents(root=ROOT):
     return sorted({path.relative_to(root).as_posix() for pattern in DOCUMENTS for path in root.glob(pattern)})
 
 
-def stage(folder, root=ROOT):
-    """Write the sources into a folder, which is made anew."""
+def stage(folder, root=ROOT, lite=False):
+    """Write the sources into a folder, which is made anew. lite: whether the site has JupyterLite."""
     folder = Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
     shown = set()
     for path in documents(root):
         text = (root / path).read_text(encoding="utf-8")
         write(folder / path, with_links(text, path, root, shown) if path.endswith(".md")
-              else notebook(json.loads(text), path, root, shown))
+              else notebook(json.loads(text), path, root, shown, lite))
     for pattern in PICTURES:
         for path in root.glob(pattern):
             copy(path, folder / path.relative_to(root))
@@ -74,7 +75,7 @@ def copy(path, target):
     shutil.copyfile(path, target)
 
 
-def notebook(content, path, root, shown):
+def notebook(content, path, root, shown, lite):
     """A notebook's JSON with its row of links, its links to code on pages of the site, and names for its figures."""
     cells = []
     for cell, heading in figures.with_headings(content["cells"]):
@@ -82,7 +83,7 @@ def notebook(content, path, root, shown):
             source = with_links("".join(cell["source"]), path, root, shown)
             if not cells:
                 title, _, rest = source.partition("\n")
-                source = "\n".join([title, "", explorer_links.row(path, root), rest])
+                source = "\n".join([title, "", explorer_links.row(path, root, lite), rest])
             cell = {**cell, "source": explorer_links.linked(source, path)}
         else:
             about = f"Figure under the heading “{heading}”"

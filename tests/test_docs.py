@@ -2,11 +2,14 @@
 
 import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import minivit
+from minivit.commands import cli
+from minivit.commands.outputs import separate_json
 
 ROOT = Path(__file__).parents[1]
 PAGES = [page for page in (ROOT / "README.md", ROOT / "notebooks" / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -27,6 +30,39 @@ def test_relative_links_lead_to_files(page):
     targets = [link for link in LINK.findall(page.read_text("utf-8")) if not re.match(r"[a-z]+:", link)]
     broken = [link for link in targets if not link.startswith("#") and not (page.parent / link.split("#")[0]).exists()]
     assert not broken
+
+
+def commands(text):
+    """[arguments] of every `minivit …` that stands on a line of its own in a block of code, && and \\ taken apart."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    lines = re.sub(r"\s*\\\n\s*", " ", "".join(block for language, block in blocks if not language)).splitlines()
+    return [shlex.split(part, comments=True)[1:] for line in lines for part in line.split("&&")
+            if part.strip().startswith("minivit ")]
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "minivit" / "models" / "cifar10.md"], ids=of)
+def test_command_lines_are_complete(page):
+    """As far as the parser sees: every option is known, nothing is missing."""
+    for arguments in commands(page.read_text("utf-8")):
+        assert cli._parser().parse_args(separate_json(arguments)).run
+
+
+def test_examples_of_the_help_are_complete(capsys):
+    for name in cli.COMMANDS:
+        with pytest.raises(SystemExit):
+            cli._parser().parse_args([name, "--help"])
+        examples = commands("```\n" + capsys.readouterr().out.partition("example:\n")[2] + "```\n")
+        assert examples
+        for arguments in examples:
+            assert cli._parser().parse_args(separate_json(arguments)).run
+
+
+def test_an_incomplete_command_line_is_found():
+    text = ("```python\nminivit\n```\n"
+            "```\nminivit predict a.jpg   # why\nminivit train a \\\n  -o b && minivit compare c\n```\n")
+    assert commands(text) == [["predict", "a.jpg"], ["train", "a", "-o", "b"], ["compare", "c"]]
+    with pytest.raises(SystemExit):
+        cli._parser().parse_args(["compare", "c"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=of)

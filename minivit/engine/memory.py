@@ -20,7 +20,7 @@ def total():
     """Bytes of memory of this machine, or of the container that the process runs in; infinite where nothing tells."""
     limits = [_of_machine()]
     try:
-        limits.append(int(CONTAINER_LIMIT.read_text()))
+        limits.append(int(CONTAINER_LIMIT.read_text("ascii")))
     except (OSError, ValueError):
         pass
     return min(limits)

@@ -21,7 +21,12 @@ interrupts = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this s
 
 BEFORE = """
 import faulthandler, os, queue, random, signal, sys, threading, time
-faulthandler.dump_traceback_later(100, exit=True)                        # a process that is stuck says where
+
+def alive():
+    # A process that is stuck says where: 100 seconds after the last call, however long the whole takes.
+    faulthandler.dump_traceback_later(100, exit=True)
+
+alive()
 import numpy as np
 import threadpoolctl
 from minivit.engine import blas_settings, blas_threads, threads
@@ -76,6 +81,7 @@ rng = random.Random({seed})
 members = [Thread() for _ in range(8)]
 times_empty = 0
 for step in range(600):
+    alive()
     inside = [m for m in members if m.depth]
     times_empty += not inside
     leaving = step % 40 >= 16 and inside                                 # until the last has left
@@ -183,6 +189,10 @@ def forever():
         {loop}
 
 for i in range(400):
+    if i % 20 == 0:
+        # It starts a thread. Where that takes the signal, before it has shut it out, Python 3.10 does not look for it.
+        alive()
+        time.sleep(0.02)
     try:
         forever()
     except KeyboardInterrupt:
@@ -361,6 +371,7 @@ computing = [threading.Thread(target=work) for _ in range(2)]
 for thread in computing:
     thread.start()
 for _ in range(20):
+    alive()
     child = os.fork()
     if child == 0:
         signal.alarm(60)                                                 # ends a child that hangs
@@ -419,6 +430,7 @@ for fail in (False, True):
 def test_workers_of_another_number_end():
     fresh("""
 for count in range(2, 30):
+    alive()
     threads.thread_count = lambda: count
     assert threads.each(abs, [1, -2, 3]) == [1, 2, 3]
 end = time.monotonic() + 60

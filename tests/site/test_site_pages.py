@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.site
+LITE = Path(__file__).parents[2] / "out" / "site" / "lite"
 WIDTHS = (390, 1280, 1920)
 PAGES = {
     "index": "index.html",
@@ -90,7 +91,8 @@ def test_mathematics_is_typeset_and_figures_are_drawn(driver, address):
 def test_a_chapter_leads_to_its_notebook_its_solutions_and_its_place_in_the_explorer(driver, address):
     opened(driver, address + "notebooks/05_attention.html")
     links = driver.execute_script("return Array.from(document.querySelectorAll('.chapter-links a'), (a) => a.href)")
-    notebook, explorer, solutions = links
+    notebook, explorer, solutions, *lite = links
+    assert len(lite) == 2 * LITE.is_dir()
     assert notebook == address + "notebooks/05_attention.ipynb"
     assert solutions == address + "notebooks/solutions/05_attention.html"
     opened(driver, explorer)
@@ -100,6 +102,18 @@ def test_a_chapter_leads_to_its_notebook_its_solutions_and_its_place_in_the_expl
     while driver.current_url != address + "index.html":
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+@pytest.mark.skipif(not LITE.is_dir(), reason="the site was built without JupyterLite: make site-lite")
+def test_a_badge_opens_its_chapter_in_jupyterlite(driver, address):
+    """As far as its cells are shown. Its Python is Pyodide, which comes from another host and is not waited for."""
+    opened(driver, address + "notebooks/05_attention.html")
+    driver.execute_script("document.querySelector('.chapter-links a[href*=\"lite/\"]').click()")
+    end = time.monotonic() + 120
+    while not driver.execute_script("return document.querySelectorAll('.jp-Notebook .jp-Cell').length"):
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    assert "05_attention" in driver.execute_script("return document.body.innerText")
 
 
 def test_the_search_finds_a_chapter(driver, address):

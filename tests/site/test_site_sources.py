@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import re
+import runpy
 import sys
 from fnmatch import fnmatchcase
 from html import escape
@@ -85,6 +86,24 @@ def test_a_chapter_is_the_notebook_and_a_row_of_links(sources):
         assert f'<a href="{path.name}" download>' in "".join(after[0]["source"])
         solutions = ROOT / "notebooks" / "solutions" / path.name
         assert (f"](solutions/{path.name})" in "".join(after[0]["source"])) == solutions.exists()
+
+
+def test_each_chapter_has_a_badge_where_the_site_has_jupyterlite(sources, tmp_path):
+    """It is relative, as the site has no address of its own, and leads to a notebook that lite/build.py writes."""
+    module("staging").stage(tmp_path / "sources", lite=True)
+    (tmp_path / "files").mkdir()
+    runpy.run_path(str(ROOT / "lite" / "build.py"))["contents"](tmp_path / "files")
+    chapters = [path for path in module("staging").documents() if path.endswith(".ipynb")]
+    assert len(chapters) > 20
+    for path in chapters:
+        up = "../" * path.count("/")
+        name = path.removeprefix("notebooks/")
+        badge = f'<a href="{up}lite/lab/index.html?path={name}">Run it in the browser</a>'
+        told = f"[What of this was tested]({up}docs/browser.md)"
+        first, without = ("".join(json.loads((folder / path).read_text("utf-8"))["cells"][0]["source"])
+                          for folder in (tmp_path / "sources", sources))
+        assert badge in first and told in first and "lite/" not in without and told not in without
+        assert (tmp_path / "files" / name).is_file()
 
 
 def test_each_chapter_opens_its_own_section_of_the_explorer():
@@ -189,6 +208,17 @@ def test_the_checker_passes_a_sound_site(built):
 def test_the_checker_finds(built, html):
     (built / "index.html").write_text(GOOD + html)
     assert module("links").faults(built) == [f"index.html: {BAD[html]}"]
+
+
+def test_the_checker_leaves_jupyterlite_alone_but_finds_badges_that_open_nothing(built):
+    (built / "lite" / "lab").mkdir(parents=True)
+    (built / "lite" / "files" / "solutions").mkdir(parents=True)
+    (built / "lite" / "lab" / "index.html").write_text('<script src="https://cdn.example/x.js"></script>')
+    (built / "lite" / "a.css").write_text('@import "https://cdn.example/b.css";')
+    (built / "lite" / "files" / "solutions" / "05.ipynb").write_text("{}")
+    badge = '<a href="lite/lab/index.html?path={}">Run it</a>'
+    (built / "index.html").write_text(GOOD + badge.format("solutions/05.ipynb") + badge.format("06.ipynb"))
+    assert module("links").faults(built) == ["index.html: lite/lab/index.html?path=06.ipynb opens no notebook"]
 
 
 def test_the_checker_reads_style_sheets(built):
