@@ -1,8 +1,8 @@
 """What `make bench` measures, and with which libraries."""
 
 from minivit.checkpoints.loading import load
-from minivit.config import VARIANTS, as_config
 from minivit.engine.blas_kernel import VARIABLE
+from minivit.variants import VARIANTS, as_config
 
 from .cases import FORWARD, PACKAGED, TRAINING, Case
 from .process import Contender

@@ -81,15 +81,15 @@ def attend_backward(q, k, v, dheads, dq, dk, dv):
     np.matmul(ds.swapaxes(-1, -2), q, out=dk)                           #                     dk = (dS / √d)ᵀ q
 
 
-def split_heads(qkv, num_heads):
-    """(B, T, 3D) -> query, key, value of (B, H, T, d), as views of qkv.
+def split_heads(qkv, num_heads, parts=3):
+    """(B, T, 3D) -> query, key, value of (B, H, T, d), as views of qkv. parts: 2 where it holds two of them, or 1.
 
     The transpose is what makes them heads: without it, the product q kᵀ would compare the heads of one token instead of
     the tokens of one head.
     """
-    B, T, three_D = qkv.shape
-    parts = qkv.reshape(B, T, 3, num_heads, three_D // (3 * num_heads))
-    return parts.transpose(2, 0, 3, 1, 4)                               # (3, B, H, T, d)
+    B, T, width = qkv.shape
+    split = qkv.reshape(B, T, parts, num_heads, width // (parts * num_heads))
+    return split.transpose(2, 0, 3, 1, 4)                               # (3, B, H, T, d)
 
 
 def merge_view(merged, num_heads):

@@ -11,10 +11,10 @@ from .engine.threads import product
 def forward(x, params):
     """Apply y = x W + b to the last axis.
 
-    x: (..., in). params: weight (in, out) and bias (out,). Returns y (..., out) and the cache for `backward`.
+    x: (..., in). params: weight (in, out) and bias (out,), which may be missing. Returns y (..., out) and the cache.
     """
     rows = x.reshape(-1, x.shape[-1])                                   # (rows, in)
-    y = product(rows, params["weight"], params["bias"])                 # (rows, out)
+    y = product(rows, params["weight"], params.get("bias"))             # (rows, out)
     return y.reshape(*x.shape[:-1], y.shape[-1]), (rows, params)
 
 
@@ -26,6 +26,7 @@ def backward(dy, cache):
     rows, params = cache
     drows = dy.reshape(-1, dy.shape[-1])                                # (rows, out)
     dx = product(drows, params["weight"].T)                             # (rows, in)
-    grads = {"weight": product(rows.T, drows),                          # (in, out)
-             "bias": drows.sum(axis=0)}                                 # (out,)
+    grads = {"weight": product(rows.T, drows)}                          # (in, out)
+    if "bias" in params:
+        grads["bias"] = drows.sum(axis=0)                               # (out,)
     return dx.reshape(*dy.shape[:-1], dx.shape[-1]), grads

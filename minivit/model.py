@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from . import loss, vit
-from .config import ViTConfig, parameter_count, variant_name
+from .config import ViTConfig
+from .counting import parameter_count
 from .engine import sums, threads
 from .engine.devices import check_same_device, device_of, enough_memory, to_device
 from .errors import plain
@@ -15,6 +16,7 @@ from .explain import screens
 from .images.preparation import Preprocessing, prepare
 from .trees import tree_map
 from .types import Array, Images, Params
+from .variants import variant_name
 
 
 class VisionTransformer:

@@ -13,7 +13,7 @@ from .engine.devices import to_device
 from .explain import screens
 from .images.preparation import is_batch
 from .model import VisionTransformer
-from .tracing import Trace, trace
+from .tracing import Trace, is_attention_map, trace
 from .types import Array, Images, Params
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Prediction:
     @property
     def attention(self) -> list[Array]:
         """One array a layer: (H, T, T), or (B, H, T, T) for a batch. Row i says where token i looks."""
-        maps = [array for name, array in self.trace.items() if name.endswith(".attention")]
+        maps = [array for name, array in self.trace.items() if is_attention_map(name)]
         return maps if self.is_batch else [a[0] for a in maps]
 
     def top(self, count: int = 5) -> Any:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import attention, cls_token, gelu, layer_norm, linear, patch_embedding, position_embedding, softmax
-from .config import trace_count
+from . import attention, cls_token, gelu, layer_norm, linear, patch_embedding, position_embedding, softmax, swiglu
+from .counting import trace_count
 from .engine import memory
 from .explain import screens
 from .head import norm_name
+from .tracing_heads import after_pooling, distilled_steps, mean_of_heads, pooling_steps
 from .vit import only
 
 
@@ -31,13 +32,20 @@ def add(x, branch, normed, params, eps):
 
 
 def pool_tokens(z, config):
-    """What the final norm reads of z (B, T, D): all tokens, of which one is read later, or the patches' mean (B, D)."""
-    return z if config.pool == "cls" else z[:, int(config.class_token):].mean(axis=1)
+    """What the final norm reads of z (B, T, D): all tokens, some of which are read later, or a mean (B, D)."""
+    return z[:, config.first_pooled:].mean(axis=1) if config.pool == "mean" else z
 
 
 def read_out(normed, config):
     """The representation (B, D), of normed tokens (B, T, D) or their normed mean (B, D)."""
-    return normed[:, 0] if config.pool == "cls" else normed
+    if config.pool == "normed_mean":
+        return normed[:, config.first_pooled:].mean(axis=1)
+    return normed if config.pool == "mean" else normed[:, 0]
+
+
+def activation(x, form):
+    """GELU in one of its forms, or SwiGLU. x: (B, T, M), or (B, T, 2M) for SwiGLU."""
+    return swiglu.forward(x) if form == "swiglu" else gelu.forward(x, form, with_cache=False)
 
 
 @dataclass(frozen=True)
@@ -55,10 +63,13 @@ class Choices:
     scores: Callable = lambda query, key: attention.scores(query, key)
     softmax: Callable = lambda scores: softmax.forward(scores)
     merge: Callable = merge_heads
-    activation: Callable = lambda x, form: gelu.forward(x, form, with_cache=False)
+    activation: Callable = activation
     residual: Callable = add
+    first_norm: Callable = lambda x, params, eps: layer_norm.forward(x, params, eps)
     pool: Callable = pool_tokens
     read: Callable = read_out
+    after_pooling: Callable = after_pooling
+    answer: Callable = mean_of_heads
 
 
 OURS = Choices()
@@ -82,7 +93,12 @@ def trace(model, x):
 
 def attention_maps(model, x):
     """The attention of every layer, (B, H, T, T) each."""
-    return [array for name, array in steps(model, x) if name.endswith(".attention")]
+    return [array for name, array in steps(model, x) if is_attention_map(name)]
+
+
+def is_attention_map(name):
+    """Whether a step is a layer's attention weights; attention pooling has its own, "pool.attention"."""
+    return name.startswith("layer.") and name.endswith(".attention")
 
 
 def steps(model, x, choices=OURS, z=None, first_layer=0, given=None):
@@ -95,7 +111,7 @@ def steps(model, x, choices=OURS, z=None, first_layer=0, given=None):
     if z is None:
         s = {}
         yield from _in_turn(_embedding(s, x, params, config, choices), s, "", given)
-        z = s["embedded"]                                                                  # (B, T, D)
+        z = s["norm_pre" if config.norm_pre else "embedded"]                               # (B, T, D)
     for i in range(first_layer, config.num_layers):
         s = {"input": z}
         yield from _in_turn(_layer(s, params["blocks"][i], config, choices), s, f"layer.{i}.", given)
@@ -109,9 +125,11 @@ def _embedding(s, x, params, config, choices):
     yield "pixels", x                                                                      # (B, H, W, 3)
     yield "patches", choices.cut(s["pixels"], config.patch_size)                           # (B, N, P²C)
     yield "patch_embedding", linear.forward(s["patches"], params["patch_embed"]["proj"])   # (B, N, D)
-    yield "tokens", choices.join(s["patch_embedding"], only(params, "cls_token"))          # (B, T, D)
+    yield "tokens", choices.join(s["patch_embedding"], only(params, *cls_token.NAMES))     # (B, T, D)
     yield "embedded", position_embedding.forward(s["tokens"], only(params, "pos_embed"), config.position,
                                                  config.grid)                              # (B, T, D)
+    if config.norm_pre:
+        yield "norm_pre", choices.first_norm(s["embedded"], params["norm_pre"], config.layer_norm_eps)    # (B, T, D)
 
 
 def _layer(s, params, config, choices):
@@ -127,12 +145,20 @@ def _layer(s, params, config, choices):
     yield "attention", choices.softmax(s["scores"])                                        # (B, H, T, T)
     merged = choices.merge(s["attention"] @ s["value"])                                    # (B, T, D)
     yield "attended", linear.forward(merged, params["attn"]["proj"])                       # (B, T, D)
-    yield "residual1", choices.residual(s["input"], s["attended"], s["norm1"], params["norm1"], eps)  # (B, T, D)
+    branch = "attended"
+    if config.layer_scale:
+        branch = "attended_scaled"
+        yield branch, s["attended"] * params["ls1"]["gamma"]                               # (B, T, D)
+    yield "residual1", choices.residual(s["input"], s[branch], s["norm1"], params["norm1"], eps)      # (B, T, D)
     yield "norm2", choices.norm(s["residual1"], params["norm2"], eps)                      # (B, T, D)
     expanded, _ = linear.forward(s["norm2"], params["mlp"]["fc1"])                         # (B, T, M)
-    yield "hidden", choices.activation(expanded, config.gelu)                              # (B, T, M)
+    yield "hidden", choices.activation(expanded, config.activation)                        # (B, T, M)
     yield "mlp", linear.forward(s["hidden"], params["mlp"]["fc2"])                         # (B, T, D)
-    yield "output", choices.residual(s["residual1"], s["mlp"], s["norm2"], params["norm2"], eps)      # (B, T, D)
+    branch = "mlp"
+    if config.layer_scale:
+        branch = "mlp_scaled"
+        yield branch, s["mlp"] * params["ls2"]["gamma"]                                    # (B, T, D)
+    yield "output", choices.residual(s["residual1"], s[branch], s["norm2"], params["norm2"], eps)     # (B, T, D)
 
 
 def _head(s, params, config, choices):
@@ -140,9 +166,15 @@ def _head(s, params, config, choices):
     final = params[norm_name(config.pool)]
     pooled = choices.pool(s["input"], config)                                              # (B, T, D), or (B, D)
     yield "norm", choices.final_norm(pooled, final, config.layer_norm_eps)
-    yield "representation", choices.read(s["norm"], config)                                # (B, D)
-    if "head" in params:
+    if config.pool == "distilled":
+        yield from distilled_steps(s, params, choices)                                     # (B, K) at the end
+    elif config.pool == "map":
+        yield from pooling_steps(s, params["attn_pool"], config, choices)                  # (B, D)
+    else:
+        yield "representation", choices.read(s["norm"], config)                            # (B, D)
+    if "head" in params and config.pool != "distilled":
         yield "logits", linear.forward(s["representation"], params["head"])                # (B, K)
+    if "head" in params:
         yield "probabilities", softmax.forward(s["logits"])                                # (B, K)
 
 

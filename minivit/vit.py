@@ -28,8 +28,9 @@ stands in whole=(…) goes to f uncut, after the arrays. Both need arrays in Num
 a part of one is a view, and writing into the part writes into the whole. by_rows returns a list of what f returned.
 """
 
-from . import cls_token, head, layer, patch_embedding, position_embedding
+from . import cls_token, head, layer, layer_norm, patch_embedding, position_embedding
 from .attention import ALL
+from .normed_head import head_of
 from .training import patch_dropout
 
 
@@ -44,22 +45,25 @@ def forward(x, params, config, with_cache=True, dropped=None):
     Returns logits (B, K), or the representation (B, D) of a model without classes, and the cache.
     """
     tokens, patch_cache = patch_embedding.forward(x, params["patch_embed"], config.patch_size)         # (B, N, D)
-    tokens, cls_cache = cls_token.forward(tokens, only(params, "cls_token"))                           # (B, T, D)
+    tokens, cls_cache = cls_token.forward(tokens, only(params, *cls_token.NAMES))                      # (B, T, D)
     tokens, pos_cache = position_embedding.forward(tokens, only(params, "pos_embed"), config.position,
                                                    config.grid)                                        # (B, T, D)
     tokens, dropout_cache = patch_dropout.forward(tokens, dropped and dropped.kept)                    # (B, T, D)
+    tokens, pre_cache = layer_norm.forward(tokens, params.get("norm_pre"), config.layer_norm_eps)      # (B, T, D)
     layers = dropped.layers if dropped else [layer] * config.num_layers
     layer_caches = []
     for section, block, queries in zip(layers, params["blocks"], queries_of_layers(config)):
         tokens, cache = section.forward(tokens, block, config.num_heads, config.layer_norm_eps,
-                                        config.gelu, with_cache, queries)                              # (B, t, D)
+                                        config.activation, with_cache, queries)                        # (B, t, D)
         if with_cache:
             layer_caches.append(cache)
-    logits, head_cache = head.forward(tokens, only(params, "norm", "fc_norm", "head"), config.pool,
-                                      config.class_token, config.layer_norm_eps)                       # (B, K)
+    reading = head_of(config)
+    logits, head_cache = reading.forward(tokens, only(params, *head.NAMES), config.pool, config.first_pooled,
+                                         config.layer_norm_eps)                                        # (B, K)
     if not with_cache:
         return logits, None
-    return logits, (patch_cache, cls_cache, pos_cache, dropout_cache, layers, layer_caches, head_cache)
+    return logits, (patch_cache, cls_cache, pos_cache, dropout_cache, pre_cache, reading, layers, layer_caches,
+                    head_cache)
 
 
 def backward(dlogits, cache, layer_grads=None):
@@ -69,19 +73,21 @@ def backward(dlogits, cache, layer_grads=None):
     stays empty, and the cache is used up layer by layer. Returns dx, the gradient of every pixel (B, H, W, 3), and
     grads, nested like params.
     """
-    patch_cache, cls_cache, pos_cache, dropout_cache, layers, layer_caches, head_cache = cache
+    patch_cache, cls_cache, pos_cache, dropout_cache, pre_cache, reading, layers, layer_caches, head_cache = cache
     blocks = layer_grads
     if layer_grads is None:
         blocks, layer_caches = {}, list(layer_caches)                   # a copy of the list: the cache stays whole
-    dtokens, dhead = head.backward(dlogits, head_cache)                                                # (B, t, D)
+    dtokens, dhead = reading.backward(dlogits, head_cache)                                             # (B, t, D)
     for i in reversed(range(len(layers))):
         dtokens, blocks[i] = layers[i].backward(dtokens, layer_caches.pop())                           # (B, T, D)
+    dtokens, dpre = layer_norm.backward(dtokens, pre_cache)                                            # (B, T, D)
+    dpre = {"norm_pre": dpre} if dpre else {}
     dtokens = patch_dropout.backward(dtokens, dropout_cache)                                           # (B, T, D)
     dtokens, dpos = position_embedding.backward(dtokens, pos_cache)                                    # (B, T, D)
     dtokens, dcls = cls_token.backward(dtokens, cls_cache)                                             # (B, N, D)
     dx, dpatch = patch_embedding.backward(dtokens, patch_cache)                                        # (B, H, W, 3)
     dblocks = in_order(blocks) if layer_grads is None else []
-    return dx, {**dcls, **dpos, "patch_embed": dpatch, "blocks": dblocks, **dhead}
+    return dx, {**dcls, **dpos, "patch_embed": dpatch, **dpre, "blocks": dblocks, **dhead}
 
 
 def queries_of_layers(config):

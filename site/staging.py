@@ -27,7 +27,8 @@ DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "mi
              "notebooks/solutions/[0-9]*.ipynb")
 PICTURES = ("docs/pictures/*", "notebooks/pictures/*")
 SECTIONS = ("vit", "patch_embedding", "cls_token", "position_embedding", "layer", "layer_norm", "attention", "softmax",
-            "mlp", "gelu", "linear", "head", "loss")
+            "mlp", "gelu", "linear", "head", "loss", "layer_scale", "swiglu", "distillation", "attention_pooling",
+            "normed_head")
 FOLDER_PAGES = {"docs/derivations": "docs/derivations.md", "docs": "docs/README.md", "notebooks": "notebooks/README.md",
                 "notebooks/solutions": "solutions.md"}
 SHOWN = {".py": "python", ".js": "javascript", ".css": "css", ".html": "html", ".yml": "yaml", ".md": "markdown",

@@ -16,7 +16,7 @@ CONFIG = minivit.ViTConfig(patch_size=4, width=8, num_layers=2, mlp_width=12, nu
 
 def small_model(**changes):
     """A peaked model in float64 whose weights float32 can hold."""
-    model = peaked_model(minivit.config.as_config(CONFIG, **changes))
+    model = peaked_model(minivit.variants.as_config(CONFIG, **changes))
     return model.astype("float32").astype("float64")
 
 

@@ -25,7 +25,9 @@ def peaked_model(config=SMALL, seed=0, dtype="float64", query_key_std=1.3):
     D, M = config.width, config.mlp_width
     std = {"patch_embed.proj.weight": 1 / math.sqrt(3 * config.patch_size ** 2), "attn.qkv.weight": 1 / math.sqrt(D),
            "attn.proj.weight": 1 / math.sqrt(D), "mlp.fc1.weight": 1 / math.sqrt(D), "mlp.fc2.weight": 1 / math.sqrt(M),
-           "head.weight": 1 / math.sqrt(D), "pos_embed": 0.5, "cls_token": 1.0}
+           "head.weight": 1 / math.sqrt(D), "pos_embed": 0.5, "cls_token": 1.0, "dist_token": 1.0, "reg_token": 1.0,
+           "latent": 1.5, "attn_pool.q.weight": 1.3 / math.sqrt(D), "attn_pool.kv.weight": 1.3 / math.sqrt(D),
+           "attn_pool.proj.weight": 1 / math.sqrt(D), "head_dist.weight": 1 / math.sqrt(D), "gamma": 0.7}
 
     for name, weight in flatten(model.params).items():
         ending = next((ending for ending in std if name.endswith(ending)), None)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.config import as_config, variant_name
 from minivit.trees import flatten
+from minivit.variants import as_config, variant_name
 
 #   variant    P     D   L     M   H    T     parameters    GMACs
 TABLE = [

@@ -17,7 +17,8 @@ PAGES = [page for page in (ROOT / "README.md", ROOT / "notebooks" / "README.md",
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NAME = re.compile(r"`([a-z_]+)\.([a-z_]+)(?:\([^`]*\))?`")
 DERIVATIONS = ("linear", "patch_embedding", "cls_token", "position_embedding", "layer_norm", "softmax", "attention",
-               "gelu", "mlp", "layer", "head", "loss", "vit")
+               "gelu", "mlp", "layer", "head", "loss", "vit", "layer_scale", "swiglu", "distillation",
+               "attention_pooling")
 
 
 def of(page):

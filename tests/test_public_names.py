@@ -13,7 +13,8 @@ import minivit
 
 FOLDER = Path(minivit.__file__).parent
 SECTIONS = {"patch_embedding", "cls_token", "position_embedding", "layer", "layer_norm", "attention", "softmax", "mlp",
-            "gelu", "linear", "head", "loss", "vit"}
+            "gelu", "linear", "head", "loss", "vit", "layer_scale", "swiglu", "distillation", "attention_pooling",
+            "normed_head"}
 CLASSES = [minivit.VisionTransformer, minivit.Prediction, minivit.Gradients, minivit.ViTConfig, minivit.Preprocessing]
 FUNCTIONS = [getattr(minivit, name) for name in minivit.__all__ if inspect.isfunction(getattr(minivit, name))]
 METHODS = [method for kind in CLASSES for name, method in vars(kind).items()

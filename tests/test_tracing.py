@@ -89,17 +89,17 @@ def test_tracing_changes_nothing():
 @pytest.mark.parametrize("changes", [{}, {"pool": "mean"}, {"class_token": False, "pool": "mean"}, {"num_classes": 0},
                                      {"image_size": (16, 24)}])
 def test_the_numbers_of_a_trace_are_counted(changes):
-    config = minivit.config.as_config(minivit.ViTConfig(8, 16, 2, 24, 4, 5, 16), **changes)
+    config = minivit.variants.as_config(minivit.ViTConfig(8, 16, 2, 24, 4, 5, 16), **changes)
     model = minivit.init(config, seed=0)
     steps = minivit.tracing.trace(model, np.zeros((3, *config.height_width, 3), np.float32))
-    assert sum(array.size for array in steps.values()) == 3 * minivit.config.trace_count(config)
+    assert sum(array.size for array in steps.values()) == 3 * minivit.counting.trace_count(config)
 
 
 def test_what_cannot_fit_is_told_before_it_begins(monkeypatch):
     from minivit.engine import memory
     model = minivit.init(minivit.ViTConfig(8, 16, 2, 24, 4, 5, 16), seed=0)
     x = np.zeros((3, 16, 16, 3), np.float32)
-    needed = 4 * 3 * minivit.config.trace_count(model.config)
+    needed = 4 * 3 * minivit.counting.trace_count(model.config)
     monkeypatch.setattr(memory, "total", lambda: needed)
     minivit.tracing.trace(model, x)
     monkeypatch.setattr(memory, "total", lambda: needed - 1)

@@ -14,7 +14,7 @@ from .scope import elsewhere, scope_of
 from .verdict import GRADIENT
 
 MOST_CAUSES = 5
-NORMS = ("norm1", "norm2", "norm")
+NORMS = ("norm1", "norm2", "norm", "norm_pre", "pool.norm")
 
 
 def find(evidence, ours, rows):

@@ -58,9 +58,9 @@ def _of_tokens(place):
     """(eps', weight) as each token shows them."""
     bias, own = place.params["bias"], place.model.config.layer_norm_eps
     ours, theirs = place.ours - bias, place.theirs - bias
-    x = place.read("input") if place.kind != "norm2" else place.read("residual1")
+    x = place.read(place.reads[0])
     if x.ndim == 3 and ours.ndim == 2:
-        x = x[:, int(place.model.config.class_token):].mean(axis=1)
+        x = x[:, place.model.config.first_pooled:].mean(axis=1)
     variance = x.var(axis=-1)
     ratio = (ours * theirs).sum(axis=-1) / np.maximum((ours * ours).sum(axis=-1), 1e-300)
     with np.errstate(divide="ignore"):

@@ -18,6 +18,27 @@ READS = {"patches": ("pixels",), "patch_embedding": ("patches",), "tokens": ("pa
          "residual1": ("input", "attended"), "norm2": ("residual1",), "hidden": ("norm2",), "mlp": ("hidden",),
          "output": ("residual1", "mlp"), "norm": ("input",), "representation": ("norm",),
          "logits": ("representation",), "probabilities": ("logits",)}
+POOLING = {"pool.key": ("norm",), "pool.value": ("norm",), "pool.scores": ("pool.query", "pool.key"),
+           "pool.attention": ("pool.scores",), "pool.attended": ("pool.attention", "pool.value"),
+           "pool.norm": ("pool.attended",), "pool.hidden": ("pool.norm",), "pool.mlp": ("pool.hidden",),
+           "representation": ("pool.attended", "pool.mlp")}
+TWO_HEADS = {"logits_cls": ("representation",), "logits_dist": ("representation",),
+             "logits": ("logits_cls", "logits_dist")}
+
+
+def reads_of(config):
+    """{kind of step: the kinds that it reads}, "input" being what enters its layer, or the final norm."""
+    reads = dict(READS)
+    if config.norm_pre:
+        reads["norm_pre"] = ("embedded",)
+    if config.layer_scale:
+        reads |= {"attended_scaled": ("attended",), "residual1": ("input", "attended_scaled"),
+                  "mlp_scaled": ("mlp",), "output": ("residual1", "mlp_scaled")}
+    if config.pool == "map":
+        reads |= POOLING
+    elif config.pool == "distilled" and config.num_classes:
+        reads |= TWO_HEADS
+    return reads
 
 
 def relative(ours, theirs):
@@ -39,8 +60,8 @@ def relative(ours, theirs):
 
 
 def kind_of(name):
-    """"norm1" of "layer.3.norm1"."""
-    return name.split(".")[-1]
+    """"norm1" of "layer.3.norm1"; attention pooling's steps are kinds of their own, "pool.norm"."""
+    return name if name.startswith("pool.") else name.split(".")[-1]
 
 
 def layer_of(name):
@@ -60,6 +81,8 @@ class Evidence:
         self.given = {name: a for name, a in theirs.items() if not name.startswith(GRADIENT)
                       and name in ours and a.shape == ours[name].shape and np.isfinite(a).all()}
         self.order = [name for name in ours if not name.startswith(GRADIENT)]
+        self.reads = reads_of(model.config)
+        self.first_input = "norm_pre" if model.config.norm_pre else "embedded"
 
     def steps(self, variation=PLAIN, found=PLAIN):
         """{name: array} of every step, each made from the reference's own input."""
@@ -84,11 +107,11 @@ class Evidence:
         """(z, layer): the nearest layer before a step whose input the reference has, or None for the pixels."""
         layer = layer_of(name)
         if layer is None:
-            if name not in ("norm", "representation", "logits", "probabilities"):
+            if self.order.index(name) < self.order.index("norm"):
                 return None, 0
             layer = self.model.config.num_layers
         for i in range(layer, -1, -1):
-            entering = f"layer.{i - 1}.output" if i else "embedded"
+            entering = f"layer.{i - 1}.output" if i else self.first_input
             if entering in self.given:
                 return self.given[entering], i
         return None, 0
@@ -111,9 +134,9 @@ class Evidence:
         """The names of the steps that a step reads."""
         layer, kind = layer_of(name), kind_of(name)
         entering = f"layer.{(self.model.config.num_layers if layer is None else layer) - 1}.output"
-        entering = entering if entering in self.shapes else "embedded"
+        entering = entering if entering in self.shapes else self.first_input
         return [entering if read == "input" else read if layer is None else f"layer.{layer}.{read}"
-                for read in READS.get(kind, ())]
+                for read in self.reads.get(kind, ())]
 
     def is_direct(self, name):
         """Whether the reference has all that this step reads."""

@@ -16,7 +16,15 @@ HOW = {"patches": "cut one image by hand and print the first patch",
        "mlp": "multiply one token of hidden by fc2.weight and add the bias",
        "output": "subtract residual1: what is left should be mlp", "representation": "look for it among norm's tokens",
        "logits": "multiply the representation by head.weight and add the bias", "probabilities": "take exp and divide"}
-HOW |= {"norm2": HOW["norm1"], "norm": HOW["norm1"], "key": HOW["query"], "value": HOW["query"]}
+HOW |= {"norm2": HOW["norm1"], "norm": HOW["norm1"], "key": HOW["query"], "value": HOW["query"],
+        "norm_pre": HOW["norm1"], "pool.norm": HOW["norm1"], "pool.scores": HOW["scores"],
+        "pool.attention": HOW["attention"],
+        "attended_scaled": "divide it by attended: what is left should be ls1.gamma",
+        "mlp_scaled": "divide it by mlp: what is left should be ls2.gamma",
+        "pool.query": "multiply the latent by q.weight and add the bias: it is the same for every image",
+        "pool.key": "multiply one normed token by the first half of kv.weight, and split it into heads",
+        "pool.value": "multiply one normed token by the second half of kv.weight, and split it into heads",
+        "pool.attended": "take attention @ value, the heads side by side, and multiply by proj.weight"}
 AXES = {2: ("image", "channel"), 3: ("image", "token", "channel"), 4: ("image", "head", "token", "channel")}
 
 

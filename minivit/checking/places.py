@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from .evidence import READS, Evidence, kind_of, layer_of, relative
+from ..head import norm_name
+from .evidence import Evidence, kind_of, layer_of, relative
 
 SECTION = {"norm1": ("norm1",), "norm2": ("norm2",), "query": ("attn", "qkv"), "key": ("attn", "qkv"),
            "value": ("attn", "qkv"), "attended": ("attn", "proj"), "hidden": ("mlp", "fc1"), "mlp": ("mlp", "fc2")}
@@ -11,7 +12,15 @@ WORDS = {"input": "the layer's input", "embedded": "the embedded tokens", "norm1
          "attended": "attention's output", "residual1": "the first residual sum", "norm2": "norm2's output",
          "mlp": "the MLP's output", "scores": "the scores", "attention": "the attention weights",
          "query": "the queries", "key": "the keys", "value": "the values", "tokens": "the tokens without positions",
-         "patch_embedding": "the patches' embedding", "norm": "the final norm's output"}
+         "patch_embedding": "the patches' embedding", "norm": "the final norm's output",
+         "norm_pre": "the first norm's output", "attended_scaled": "attention's output under LayerScale",
+         "mlp_scaled": "the MLP's output under LayerScale", "pool.query": "the pooling's query",
+         "pool.key": "the pooling's keys", "pool.value": "the pooling's values",
+         "pool.attended": "what the pooling attends to", "pool.norm": "the pooling's normed output",
+         "pool.mlp": "the pooling's MLP", "logits_cls": "the first head's logits",
+         "logits_dist": "the second head's logits"}
+POOLING = {"pool.query": ("q",), "pool.key": ("kv",), "pool.value": ("kv",), "pool.attended": ("proj",),
+           "pool.norm": ("norm",), "pool.hidden": ("mlp", "fc1"), "pool.mlp": ("mlp", "fc2")}
 
 
 @dataclass(frozen=True)
@@ -57,13 +66,13 @@ class Place:
 
     def read(self, kind):
         """The reference's array of what this step reads, "norm1", or "input" for what enters its layer; else None."""
-        names = dict(zip(READS.get(self.kind, ()), self.evidence.inputs(self.name)))
+        names = dict(zip(self.reads, self.evidence.inputs(self.name)))
         return self.evidence.given.get(names.get(kind))
 
     @property
     def reads(self):
         """The kinds that it reads."""
-        return READS.get(self.kind, ())
+        return self.evidence.reads.get(self.kind, ())
 
     @cached_property
     def before(self):
@@ -74,10 +83,11 @@ class Place:
         entering = self.evidence.inputs(f"layer.{self.layer}.norm1")[0] if self.layer is not None else None
         found = {WORDS["input"]: given[entering]} if entering in given else {}
         found |= {WORDS.get(kind_of(name), name): given[name] for name in own}
-        if "embedded" in earlier:
-            found[WORDS["embedded"]] = given["embedded"]        # in layer 0 the input, in the others what went in first
+        first = self.evidence.first_input
+        if first in earlier:
+            found[WORDS[first]] = given[first]                  # in layer 0 the input, in the others what went in first
         for name in earlier:
-            if name not in own and name not in (entering, "embedded"):
+            if name not in own and name not in (entering, first):
                 short = kind_of(name)
                 found[f"layer {layer_of(name)}'s {short}" if layer_of(name) is not None else WORDS.get(short, name)] = \
                     given[name]
@@ -98,6 +108,13 @@ class Place:
             return params
         if self.kind == "patch_embedding":
             return model.params["patch_embed"]["proj"]
-        if self.kind == "norm":
-            return model.params.get("norm", model.params.get("fc_norm"))
-        return model.params.get("head") if self.kind == "logits" else None
+        if self.kind in POOLING:
+            params = model.params["attn_pool"]
+            for part in POOLING[self.kind]:
+                params = params[part]
+            return params
+        if self.kind == "logits" and model.config.pool == "distilled":
+            return None                                         # the mean of two heads
+        name = {"norm": norm_name(model.config.pool), "norm_pre": "norm_pre", "logits": "head", "logits_cls": "head",
+                "logits_dist": "head_dist"}.get(self.kind)
+        return model.params.get(name)

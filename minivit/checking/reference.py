@@ -80,7 +80,7 @@ def fitted(theirs, ours):
     """The reference's arrays, each in the shape of our step where it holds the same numbers in another one.
 
     Patches may stand as a grid, colours or channels first or last; heads side by side or behind the tokens; a batch of
-    one image without its axis; the final norm for the [CLS] token alone.
+    one image without its axis, or a token without its two; the final norm for the [CLS] token alone.
     """
     theirs = dict(theirs)
     if "norm" in theirs and theirs["norm"].ndim == 2 and ours.get("norm", theirs["norm"]).ndim == 3:
@@ -103,6 +103,8 @@ def _fitted(array, shape, kind):
         return array
     if array.shape == shape[1:] and shape[0] == 1:
         return array[None]
+    if array.shape == tuple(side for side in shape if side != 1):
+        return array.reshape(shape)                             # a token's vector, (D,) for (1, 1, D)
     if kind == "grid" and array.ndim == 4 and array.size == np.prod(shape):
         B, N, D = shape
         if array.shape[-1] == D and array.shape[1] * array.shape[2] == N:

@@ -11,7 +11,7 @@ from ..checkpoints.loading import form_of
 from ..checkpoints.torch_file import from_module
 from ..trees import flatten
 from .torch_modules import is_script, unwrapped, watchable
-from .torch_steps import hooks
+from .torch_steps import hooks, two_tokens
 from .torch_watch import Watch
 
 
@@ -45,6 +45,7 @@ def _steps_and_gradients(module, x, dy, torch):
         stack.enter_context(_without_shortcuts(torch))
         stack.enter_context(watch)
         output = _run(module, pixels, x, label)
+        two_tokens(record, output)
         record.setdefault("representation", record["norm"] if record["norm"].ndim == 2 else record["norm"][:, 0])
         if "logits" in record:
             record["probabilities"] = record["logits"].softmax(dim=-1)
@@ -80,7 +81,7 @@ def _script_steps(module, x, dy, torch):
 def _run(module, pixels, x, label):
     """The module's output. Raises ValueError in one line."""
     try:
-        return _output(module(pixels, **_size_option(module, x)))
+        return _output(module(pixels, **_size_option(module, x)), module)
     except (AssertionError, ValueError, RuntimeError) as error:
         raise ValueError(f"{label} does not take images of {x.shape[1]} x {x.shape[2]} pixels: "
                          f"{' '.join(str(error).split())[:300]}") from None
@@ -106,10 +107,12 @@ def _size_option(module, x):
     return {"interpolate_pos_encoding": True} if sides != x.shape[1:3] else {}
 
 
-def _output(result):
-    """Logits, or the representation of a model without head."""
+def _output(result, module):
+    """Logits, or the representation of a model without head: what CLIP and SigLIP call pooled, else [CLS]."""
     if hasattr(result, "logits"):
         return result.logits
     if isinstance(result, (tuple, list)):
         return result[0]
+    if any(name.split(".")[-1] == "post_layernorm" for name, _ in module.named_modules()):
+        return result.pooler_output
     return result.last_hidden_state[:, 0] if hasattr(result, "last_hidden_state") else result

@@ -8,7 +8,7 @@ class Watch:
     """While it is entered, each attention call, fused or by softmax, leaves its arguments and result in record."""
 
     def __init__(self, record, torch):
-        self.record, self.layer, self.stack = record, 0, contextlib.ExitStack()
+        self.record, self.place, self.stack = record, "layer.0.", contextlib.ExitStack()
         self.softmax = torch.softmax
         self.places = [(torch.nn.functional, "scaled_dot_product_attention", self._fused),
                        (torch.nn.functional, "softmax", self._softmax), (torch, "softmax", self._softmax),
@@ -40,4 +40,4 @@ class Watch:
 
     def _keep(self, **steps):
         for step, tensor in steps.items():
-            self.record.setdefault(f"layer.{self.layer}.{step}", tensor)
+            self.record.setdefault(self.place + step, tensor)

@@ -1,7 +1,10 @@
 """A source's ViTConfig: what its tensors show, what it says, then conventions, each of which is told; never a guess."""
 
-from ..config import VARIANTS, ViTConfig
+from dataclasses import replace
+
+from ..config import ViTConfig
 from ..errors import CheckpointError
+from ..variants import VARIANTS
 from . import fitting, timm
 from .grids import fits, trained_size
 from .reading_out import pool_of_tensors
@@ -35,6 +38,8 @@ def read_config(source, form, places, changes):
     if questions:
         raise CheckpointError(f"{source.label}: {'; '.join(questions)}")
     config = ViTConfig(**fields)
+    if config.has_position_table and "prefix_positions" not in told:
+        config = replace(config, prefix_positions=source.shapes[places["pos_embed"][0]][1] != config.num_patches)
     if labels is not None and len(labels) != config.num_classes:
         raise CheckpointError(f"{source.label}: {len(labels)} labels do not name {config.num_classes} classes")
     return config, labels, told_size
@@ -55,7 +60,7 @@ def _usual_heads(source, fields, questions):
 
 def _size(source, form, places, fields, told, wanted, questions):
     """The image size that the weights were trained for; where nothing tells it, a question more."""
-    if fields["position"] != "learned":
+    if fields["position"] not in ("learned", "fixed"):
         if told is None and wanted is None:
             questions.append("there is no table of positions that would tell the image size: give image_size=… (on the "
                              "command line --image-size)")
@@ -63,14 +68,14 @@ def _size(source, form, places, fields, told, wanted, questions):
             source.assumed.append('position="none", as there is no table of positions')
         return told if told is not None else wanted
     rows = source.shapes[places["pos_embed"][0]][1]
-    if told is not None and not fits(told, fields["patch_size"], rows, fields["class_token"],
-                                     form.cls_row(source)):
+    prefix = fields["class_token"] + fields["dist_token"]
+    if told is not None and not fits(told, fields["patch_size"], rows, prefix, form.cls_row(source)):
         if form is not timm or source.module is not None:
             raise CheckpointError(f"{source.label} says image_size {told}, whose patches its {rows} positions do "
                                   "not cover: the two do not belong together")
         source.assumed.append(f"image_size={told}, as config.json says: the table of another size is resampled, as "
                               "timm does")
-    size, question = trained_size(rows, fields["class_token"], fields["patch_size"], form.cls_row(source), told, wanted)
+    size, question = trained_size(rows, prefix, fields["patch_size"], form.cls_row(source), told, wanted)
     if question:
         questions.append(question)
     elif told is None and wanted is None:

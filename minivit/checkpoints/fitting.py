@@ -3,6 +3,7 @@
 Names first, then shapes, then (`params.py`) numbers: nothing is unpacked before both fit a Vision Transformer.
 """
 
+import math
 import re
 
 from ..errors import CheckpointError
@@ -11,12 +12,7 @@ from .source import first_few
 from .timm import expected_shapes
 
 OTHER_ARCHITECTURES = {
-    r"dist_token|head_dist|distillation": "DeiT's distillation token",
-    r"(^|\.)ls[12]\.|layer_scale|lambda1|\.gamma$": "LayerScale, as in DINOv2 and CaiT",
-    r"reg_token|register_tokens": "register tokens",
-    r"attn_pool|MAPHead|vision_model\.|\.probe$": "attention pooling, as in SigLIP",
     r"[qk]_norm\.": "normalised queries and keys",
-    r"norm_pre\.": "a norm before the first layer, as in CLIP",
 }
 DEEP_HEAD = r"(head|heads|classifier)\.(mlp|layers|last_layer|projection|bottleneck)\."
 NO_HEAD = "the head has further layers, which a plain ViT has not: the model ends at its representation"
@@ -60,12 +56,16 @@ def sizes(source, form, places):
             raise CheckpointError(f"{source.label} does not fit a plain ViT under {form.NAME}'s names: {problem}")
         return found
 
-    (D,) = shape("patch_embed.proj.bias", 1)
+    (D,) = shape("blocks.0.norm1.weight", 1)
+    M = math.prod(shape("blocks.0.mlp.fc2.weight", 2)) // max(D, 1)
     fields = {"patch_size": form.patch_size(shape("patch_embed.proj.weight", 4)), "width": D,
               "num_layers": len({ours.split(".")[1] for ours in places if ours.startswith("blocks.")}),
-              "mlp_width": shape("blocks.0.mlp.fc1.bias", 1)[0],
+              "mlp_width": M, "gated_mlp": shape("blocks.0.mlp.fc1.bias", 1)[0] == 2 * M,
               "num_classes": shape("head.bias", 1)[0] if "head.bias" in places or "head.weight" in places else 0,
-              "class_token": "cls_token" in places,
+              "class_token": "cls_token" in places, "dist_token": "dist_token" in places,
+              "registers": shape("reg_token", 3)[1] if "reg_token" in places else 0,
+              "layer_scale": "blocks.0.ls1.gamma" in places, "norm_pre": "norm_pre.weight" in places,
+              "qkv_bias": "blocks.0.attn.qkv.bias" in places, "patch_bias": "patch_embed.proj.bias" in places,
               "position": "learned" if "pos_embed" in places else "none"}
     if "pos_embed" in places:
         shape("pos_embed", 3)
@@ -84,8 +84,7 @@ def fit_shapes(source, form, places, config, ignored):
         for theirs in group:
             wanted = form.file_shape(ours, shape, len(group), config)
             found = source.shapes.get(theirs, wanted)
-            # Without a position for [CLS] there is one fewer; `positions` makes up for it.
-            if found != wanted and not (ours == "pos_embed" and found == (1, config.num_patches, config.width)):
+            if found != wanted:
                 problems.append(f"{theirs} has shape {found}, expected {wanted}")
     if problems:
         raise CheckpointError(f"{source.label} does not fit a plain ViT under {form.NAME}'s names: "

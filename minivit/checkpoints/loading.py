@@ -95,7 +95,7 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     ignored = opened.ignored | ignored
     _tell(ignored | (no_longer if num_classes else {}), opened.assumed, opened.label)
     origin = Origin(form.NAME, ignored | no_longer, tuple(opened.assumed), commit=opened.commit)
-    if config.position == "learned":
+    if config.has_position_table:
         origin = replace(origin, positions=params["pos_embed"], grid=config.grid, resample=resample or form.RESAMPLE)
         params["pos_embed"] = position_resampling.resample(params["pos_embed"], config.grid, wanted.grid,
                                                            origin.resample)

@@ -10,8 +10,10 @@ LINEAR_HEADS = ("Linear", "NonDynamicallyQuantizableLinear", "Dropout", "Identit
 
 
 def gelu_form(activation):
-    """"erf" or "tanh" from an activation module. Raises CheckpointError for one that is no GELU."""
+    """"erf", "tanh" or "quick" from an activation module. Raises CheckpointError for one that is no GELU."""
     name = type(activation).__name__
+    if name in ("QuickGELU", "QuickGELUActivation"):
+        return "quick"
     if name in ("GELU", "GELUTanh", "GELUActivation"):
         tanh = name == "GELUTanh" or getattr(activation, "approximate", "none") == "tanh"
         return "tanh" if tanh else "erf"

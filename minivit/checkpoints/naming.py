@@ -6,13 +6,20 @@ A table has a row a module: {minivit's (timm's) name: theirs}, with the separato
 
 import re
 
-BARE = ("cls_token", "pos_embed")
-NORMS = ("norm", "norm1", "norm2", "fc_norm")
+BARE = ("cls_token", "dist_token", "reg_token", "pos_embed", "attn_pool.latent")
+NORMS = ("norm", "norm1", "norm2", "fc_norm", "norm_pre")
+SCALES = ("ls1", "ls2")
 LAYER_PARTS = ("weight", "bias", "running_mean", "running_var", "weight_g", "weight_v")
 PYTORCH_PARTS = {"weight": "weight", "bias": "bias"}
+SCALE_PARTS = {"gamma": "gamma"}
 
 
-def expand(table, layer_table, layer_pattern, names, parts=lambda module: PYTORCH_PARTS):
+def parts_of(module):
+    """{minivit's last part of a name: theirs} of a module of PyTorch."""
+    return SCALE_PARTS if module in SCALES else PYTORCH_PARTS
+
+
+def expand(table, layer_table, layer_pattern, names, parts=parts_of):
     """{minivit's name: (their name, …)} of every tensor that a model in this format may have.
 
     layer_pattern: a regular expression whose group is a layer's number. parts: module -> {"weight": …, "bias": …} in

@@ -59,8 +59,11 @@ def describe(model):
 
 
 def cls_row(source):
-    """The table of positions has a row for [CLS]."""
-    return True
+    """Whether the table of positions has a row for [CLS]; files of the first versions have one, and do not say so."""
+    try:
+        return bool(json.loads(source.metadata[KEY])["config"].get("prefix_positions", True))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _unreadable(source, error) from None
 
 
 def settings(source, sizes, places):

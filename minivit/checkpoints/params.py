@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..config import ViTConfig
 from ..errors import CheckpointError
 from .timm import expected_shapes
 
@@ -21,8 +20,6 @@ def read_params(source, form, places, config, dtype):
             arrays = [_read(source, theirs, dtype) for theirs in places[ours]]
             flat[ours] = form.to_ours(ours, arrays)
             advance(sum(array.nbytes for array in arrays))
-    if config.position == "learned":
-        flat["pos_embed"] = positions(flat["pos_embed"], config)
     return nest(flat)
 
 
@@ -44,13 +41,6 @@ def _read(source, name, dtype):
     if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
         raise CheckpointError(f"{source.label}: {name} holds values that are NaN or infinite in {dtype}")
     return array
-
-
-def positions(table, config: ViTConfig):
-    """(1, T, D) positions, with zeros for [CLS] where the file has none for it: big_vision adds them before [CLS]."""
-    if config.class_token and table.shape[1] == config.num_patches:
-        return np.concatenate([np.zeros_like(table[:, :1]), table], axis=1)
-    return table
 
 
 def nest(flat):

@@ -1,11 +1,13 @@
 """Position embeddings for another image size: the trained grid is resampled, as an image of D channels would be.
 
-Four libraries do it in four ways (the ViT paper, section 3.2, says only "2D interpolation"):
+Five libraries do it in five ways (the ViT paper, section 3.2, says only "2D interpolation"):
 
     "google"        bilinear, the corner points of both grids coincide (scipy.ndimage.zoom of order 1)
     "timm"          bicubic, the corner areas coincide, smoothed where the grid shrinks (antialias)
     "hugging_face"  bicubic, the corner areas coincide
     "torchvision"   bicubic, the corner points coincide
+    "dino"          bicubic, as if the new grid had 0.1 points more: DINO's and DINOv2's own code says that this keeps
+                    a rounding of the number of points at bay, and their weights are used with it
 
 Each is linear and treats rows and columns alike, so it is one matrix for the rows and one for the columns:
 new grid = R · grid · Cᵀ. Bicubic is Keys's kernel (1981) with a = -0.75, or -0.5 where it smooths, as in PyTorch.
@@ -15,19 +17,19 @@ a table of unit variance by some 1e-6 and a trained one, of standard deviation 0
 
 import numpy as np
 
-WAYS = ("google", "timm", "hugging_face", "torchvision")
+WAYS = ("google", "timm", "hugging_face", "torchvision", "dino")
 
 
 def resample(table, grid, new_grid, way):
-    """A position table for new_grid from one for grid. table: (1, T, D), with or without a row for [CLS].
+    """A position table for new_grid from one for grid. table: (1, T, D), with or without rows for [CLS] and its like.
 
-    grid and new_grid: (rows, columns) of patches. way: one of WAYS. The row of [CLS] is kept; a table for the same grid
-    is returned as it is. Returns (1, T', D) in table's dtype. Raises ValueError.
+    grid and new_grid: (rows, columns) of patches. way: one of WAYS. The rows before the patches' are kept; a table for
+    the same grid is returned as it is. Returns (1, T', D) in table's dtype. Raises ValueError.
     """
     if way not in WAYS:
         raise ValueError(f"resample is one of {', '.join(WAYS)}, found {way!r}")
     rest = table.shape[1] - grid[0] * grid[1]
-    if rest not in (0, 1):
+    if rest not in (0, 1, 2):
         raise ValueError(f"{table.shape[1]} positions do not cover a grid of {grid[0]} x {grid[1]} patches, "
                          "with or without [CLS]")
     if tuple(grid) == tuple(new_grid):
@@ -46,7 +48,7 @@ def weights(old, new, way):
     if way in ("google", "torchvision"):
         centre = place * ((old - 1) / (new - 1) if new > 1 else 0.0)             # corner points coincide
     else:
-        centre = (place + 0.5) * (old / new) - 0.5                               # corner areas coincide
+        centre = (place + 0.5) * (old / (new + 0.1 * (way == "dino"))) - 0.5     # corner areas coincide
     if way == "google":
         return _gather(centre, old, lambda t: np.maximum(1 - np.abs(t), 0), reach=1)
     if way == "timm":

@@ -1,54 +1,54 @@
-"""Which read-outs of a source minivit has, and by what name the others are refused.
-
-A plain ViT here reads [CLS] after its final norm, or normalises the mean over the patches (timm's fc_norm).
-"""
+"""Which read-outs of a source minivit has, and by what name the others are refused."""
 
 from ..errors import CheckpointError
+from ..head import norm_name
 
 OTHERS = {
     "max": "the largest value over its patches",
     "avgmax": "half the mean and half the largest value over its patches",
-    "map": "attention pooling, as in SigLIP",
-    "prr": "attention pooling",
+    "prr": "attention pooling without a latent",
     "": "no pooling: it scores every token",
 }
-ADVICE = "minivit reads [CLS], or the mean over the patches before the final norm"
+ADVICE = "minivit reads [CLS], [CLS] and a distillation token, the mean over the patches, or attention pooling"
 
 
-def pool_of(label, global_pool, fc_norm, class_token, include_prefix=False):
-    """minivit's pool, "cls" or "mean", for timm's settings. Raises CheckpointError for what minivit does not have.
+def pool_of(label, global_pool, places):
+    """minivit's pool for timm's settings. Raises CheckpointError for what minivit does not have.
 
-    fc_norm: whether the final norm comes after the pooling; for [CLS], one token, the order makes no difference.
+    For [CLS], one token, the order of norm and pooling makes no difference; for the mean the norm's name tells it.
     """
     pool = {True: "avg", False: "token", None: "token"}.get(global_pool, global_pool)    # MAE's code has a truth value
-    if pool == "token" and class_token:
-        return "cls"
-    if pool == "avg" and fc_norm and not (include_prefix and class_token):
-        return "mean"
+    if pool == "token" and "cls_token" in places:
+        return "distilled" if "head_dist.weight" in places else "cls"
     if pool == "avg":
-        what = "the mean over all tokens, [CLS] among them" if fc_norm else "the mean after its final norm"
-    else:
-        what = OTHERS.get(pool, f"global_pool {str(pool)[:40]!r}")
+        return "mean" if "fc_norm.weight" in places else "normed_mean"
+    if pool == "map":
+        return "map"
+    what = OTHERS.get(pool, f"global_pool {str(pool)[:40]!r}")
     raise CheckpointError(f"{label} is read out by {what}: {ADVICE}")
 
 
 def pool_of_tensors(source, places, wanted=None):
-    """The pool that the final norm's name tells, where nothing else does. wanted: the caller's."""
+    """The pool that the tensors tell, where nothing else does. wanted: the caller's."""
     class_token, fc_norm = "cls_token" in places, "fc_norm.weight" in places
-    if not class_token and not fc_norm:
-        raise CheckpointError(f"{source.label} has no [CLS] token, and its final norm comes before the read-out: it is "
-                              f"read out by the mean after its final norm, or by attention pooling: {ADVICE}")
+    if "attn_pool.latent" in places:
+        return "map"
+    if "head_dist.weight" in places:
+        return "distilled"
     if wanted == "mean" and not fc_norm:
-        raise CheckpointError(f"{source.label}: its final norm comes before the read-out, so that pool=\"mean\" would "
-                              f"be the mean after its final norm: {ADVICE}")
+        raise CheckpointError(f"{source.label}: its final norm comes before the read-out, so that the mean is that of "
+                              "normed tokens: give pool=\"normed_mean\" (on the command line --pool normed_mean)")
     if fc_norm and class_token and wanted is None:
         source.assumed.append('pool="mean", as the norm called fc_norm suggests')
-    return wanted or ("mean" if fc_norm else "cls")
+    if not fc_norm and not class_token and wanted is None:
+        source.assumed.append('pool="normed_mean", as a model without [CLS] and with its norm before the read-out has')
+    return wanted or ("mean" if fc_norm else "cls" if class_token else "normed_mean")
 
 
 def with_norm(places, pool):
     """The places with the final norm under the name that minivit has for it under this pool."""
-    ours, other = ("norm", "fc_norm") if pool == "cls" else ("fc_norm", "norm")
+    ours = norm_name(pool)
+    other = "norm" if ours == "fc_norm" else "fc_norm"
     if f"{ours}.weight" in places:
         return places
     return {name.replace(f"{other}.", f"{ours}.", 1) if name.startswith(f"{other}.") else name: theirs

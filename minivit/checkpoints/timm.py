@@ -21,8 +21,10 @@ IGNORED = {}
 BEFORE_HEAD = r"pre_logits\."
 HEAD = r"head\.(\d+\.)?"
 
-SECTIONS = ("cls_token", "pos_embed", "patch_embed.proj", "norm", "fc_norm", "head")
-LAYER_SECTIONS = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
+SECTIONS = ("cls_token", "dist_token", "reg_token", "pos_embed", "patch_embed.proj", "norm_pre", "norm", "fc_norm",
+            "attn_pool.latent", "attn_pool.q", "attn_pool.kv", "attn_pool.proj", "attn_pool.norm", "attn_pool.mlp.fc1",
+            "attn_pool.mlp.fc2", "head", "head_dist")
+LAYER_SECTIONS = ("norm1", "attn.qkv", "attn.proj", "ls1", "norm2", "mlp.fc1", "mlp.fc2", "ls2")
 NAMES = {name: name if name in BARE else f"{name}." for name in SECTIONS}
 LAYER = {name: f"blocks.{{i}}.{name}." for name in LAYER_SECTIONS}
 
@@ -92,19 +94,37 @@ def from_timm(name, tensor):
 def expected_shapes(config):
     """{name: shape} of every tensor of a model with this config, in timm's shapes and in the network's order."""
     D, M, K, P = config.width, config.mlp_width, config.num_classes, config.patch_size
-    shapes = {}
-    if config.class_token:
-        shapes["cls_token"] = (1, 1, D)
-    if config.position == "learned":
-        shapes["pos_embed"] = (1, config.num_tokens, D)
-    shapes |= {"patch_embed.proj.weight": (D, 3, P, P), "patch_embed.proj.bias": (D,)}
+
+    def linear(name, n_in, n_out, bias=True):
+        return {f"{name}.weight": (n_out, n_in)} | ({f"{name}.bias": (n_out,)} if bias else {})
+
+    def norm(name):
+        return {f"{name}.weight": (D,), f"{name}.bias": (D,)}
+
+    def scale(name):
+        return {f"{name}.gamma": (D,)} if config.layer_scale else {}
+
+    def mlp(name, gates=1):
+        return linear(f"{name}.fc1", D, gates * M) | linear(f"{name}.fc2", M, D)
+
+    shapes = {name: (1, count, D) for name, count in (
+        ("cls_token", int(config.class_token)), ("dist_token", int(config.dist_token)),
+        ("reg_token", config.registers)) if count}
+    if config.has_position_table:
+        shapes["pos_embed"] = (1, config.position_rows, D)
+    shapes["patch_embed.proj.weight"] = (D, 3, P, P)
+    if config.patch_bias:
+        shapes["patch_embed.proj.bias"] = (D,)
+    if config.norm_pre:
+        shapes |= norm("norm_pre")
+    layer = (norm("norm1") | linear("attn.qkv", D, 3 * D, config.qkv_bias) | linear("attn.proj", D, D) | scale("ls1")
+             | norm("norm2") | mlp("mlp", 1 + config.gated_mlp) | scale("ls2"))
     for i in range(config.num_layers):
-        layer = {"norm1.weight": (D,), "norm1.bias": (D,), "attn.qkv.weight": (3 * D, D), "attn.qkv.bias": (3 * D,),
-                 "attn.proj.weight": (D, D), "attn.proj.bias": (D,), "norm2.weight": (D,), "norm2.bias": (D,),
-                 "mlp.fc1.weight": (M, D), "mlp.fc1.bias": (M,), "mlp.fc2.weight": (D, M), "mlp.fc2.bias": (D,)}
         shapes |= {f"blocks.{i}.{name}": shape for name, shape in layer.items()}
-    norm = norm_name(config.pool)
-    shapes |= {f"{norm}.weight": (D,), f"{norm}.bias": (D,)}
-    if K:
-        shapes |= {"head.weight": (K, D), "head.bias": (K,)}
+    shapes |= norm(norm_name(config.pool))
+    if config.pool == "map":
+        shapes |= {"attn_pool.latent": (1, 1, D)} | linear("attn_pool.q", D, D) | linear("attn_pool.kv", D, 2 * D)
+        shapes |= linear("attn_pool.proj", D, D) | norm("attn_pool.norm") | mlp("attn_pool.mlp")
+    for name in ("head", "head_dist") if config.pool == "distilled" else ("head",):
+        shapes |= linear(name, D, K) if K else {}
     return shapes

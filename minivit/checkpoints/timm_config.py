@@ -13,7 +13,7 @@ from .reading_out import pool_of
 # The architectures of timm that a plain ViT can be; each has the heads of its size, unless model_args say otherwise.
 ARCHITECTURE = re.compile(r"(?P<family>vit|deit|flexivit|eva)_(?P<size>tiny|small|base|large|huge|giant|gigantic)(_|$)")
 HEADS = {"tiny": 3, "small": 6, "base": 12, "large": 16, "huge": 16, "giant": 16, "gigantic": 16}
-GELU_FORMS = {"gelu": "erf", "gelu_tanh": "tanh"}
+GELU_FORMS = {"gelu": "erf", "gelu_tanh": "tanh", "quick_gelu": "quick"}
 NORMS = ("layernorm", "layernormfp32")
 # Told by the tensors, or of no effect on what the model computes once it is trained.
 TOLD_BY_TENSORS = {"patch_size", "in_chans", "num_classes", "embed_dim", "depth", "mlp_ratio", "qkv_bias", "proj_bias",
@@ -64,8 +64,8 @@ def fields(config, source, places):
     pool = next((json_values.text(part, "global_pool", where) for part in (args, about, config)
                  if part.get("global_pool") is not None), None)
     if pool is not None:
-        prefixed = json_values.truth(args, "pool_include_prefix", where, False)
-        found["pool"] = pool_of(source.label, pool, "fc_norm.weight" in places, "cls_token" in places, prefixed)
+        found["pool"] = pool_of(source.label, pool, places)
+        found["pool_prefix"] = json_values.truth(args, "pool_include_prefix", where, False)
     size = json_values.sides(args, "img_size", where)
     if size is None and about.get("input_size") is not None:
         channels_first = about["input_size"]

@@ -56,8 +56,8 @@ def _of_module(module, source, places):
         module_settings.check_head(module.head)
     fields = {"num_heads": heads, "layer_norm_eps": module_settings.same_eps(norms),
               "gelu": module_settings.same((module_settings.gelu_form(block.mlp.act) for block in blocks), "GELU"),
-              "pool": pool_of(source.label, getattr(module, "global_pool", "token"), fc_norm, "cls_token" in places,
-                              getattr(module, "pool_include_prefix", False))}
+              "pool": pool_of(source.label, getattr(module, "global_pool", "token"), places),
+              "pool_prefix": bool(getattr(module, "pool_include_prefix", False))}
     size = getattr(module.patch_embed, "img_size", None)
     if size is not None:
         fields["image_size"] = tuple(size) if isinstance(size, (tuple, list)) else size

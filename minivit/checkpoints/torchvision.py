@@ -2,9 +2,9 @@
 files mlp.linear_1 and mlp.linear_2.
 """
 
-from ..config import VARIANTS
 from ..errors import CheckpointError
 from ..images.preparation import Preprocessing, fraction_of
+from ..variants import VARIANTS
 from . import module_settings
 from .naming import expand, head_stem
 from .pytorch_layout import file_shape, patch_size, to_ours  # noqa: F401 - part of a format's interface

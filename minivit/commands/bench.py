@@ -32,7 +32,7 @@ def add_to(commands):
 def cases(quick=False):
     """[(title, config, images, whether it trains)]."""
     from ..checkpoints.loading import load
-    from ..config import VARIANTS
+    from ..variants import VARIANTS
     b16, packaged = VARIANTS["B/16"], load().config
     chosen = [("B/16 forward, 1 image", b16, 1, False), ("B/16 forward, 8 images", b16, 8, False),
               ("packaged model forward, 1 image", packaged, 1, False),

@@ -42,6 +42,24 @@ STEPS = {
     "probabilities": "softmax of the logits",
 }
 
+# Steps that only the relatives have, and what their heads make of the plain ViT's.
+RELATIVES = {
+    "norm_pre": "LN of the tokens, before the layers",
+    "attended_scaled": "γ₁ attended (LayerScale)",
+    "mlp_scaled": "γ₂ mlp (LayerScale)",
+    "pool.query": "q of the learned latent, the same for all",
+    "pool.key": "k of the normed tokens",
+    "pool.value": "v of the normed tokens",
+    "pool.scores": "q kᵀ / √d",
+    "pool.attention": "A = softmax of the one row",
+    "pool.attended": "p = [A₁v₁ … A_H v_H] U",
+    "pool.norm": "LN(p)",
+    "pool.hidden": "GELU(LN(p) W₁ + b₁)",
+    "pool.mlp": "hidden W₂ + b₂",
+    "logits_cls": "the first head, of [CLS]",
+    "logits_dist": "the second head, of the other token",
+}
+
 
 def add_to(commands):
     """Add `trace` to argparse's sub-parsers."""
@@ -74,15 +92,43 @@ def run(options):
     name = {None: "the photo that comes with minivit", "-": "standard input"}.get(options.image, options.image)
     if options.json != "-":
         print(f"{plain(name)}\n{about}\n")
-        _print_table(steps)
+        _print_table(steps, model.config)
     tell_json(options, {"image": name, "model": model.name, "steps": [
         {"step": step, "shape": list(array.shape), "mean": float(array.mean()), "std": float(array.std())}
         for step, array in steps.items()]})
 
 
-def describe(step):
-    """What a step of the trace is, in one phrase: "layer.3.query" -> "q, what each token looks for (eq. 5)"."""
-    return STEPS[step.split(".")[-1]]
+def describe(step, config=None):
+    """What a step of the trace is, in one phrase: "layer.3.query" -> "q, what each token looks for (eq. 5)".
+
+    config: of the model, whose phrases then are a relative's where it is one.
+    """
+    inner = step if step.startswith("pool.") else step.split(".")[-1]
+    return (RELATIVES | STEPS | (_otherwise(config) if config else {}))[inner]
+
+
+def _otherwise(config):
+    """What a relative's steps are, where they are not the plain ViT's."""
+    from ..explain.relatives import tokens_before
+    before = tokens_before(config)
+    found = {} if before == ("[CLS]",) else {"tokens": f"{', '.join(before)} put first" if before else
+                                             "the patches' tokens"}
+    if config.registers > 1:
+        named = [*before[:-config.registers], f"{config.registers} registers"]
+        found["tokens"] = f"{', '.join(named)} put first"
+    if config.layer_scale:
+        found |= {"residual1": "z' = attended_scaled + z (eq. 2)",
+                  "output": "z = mlp_scaled + z', the layer's result (eq. 3)"}
+    if config.gated_mlp:
+        found["hidden"] = "SwiGLU(LN(z') W₁ + b₁)"
+    if config.pool == "map":
+        found["representation"] = "y = p + mlp"
+    elif config.pool == "normed_mean":
+        found["representation"] = "y, the mean of the normed tokens"
+    elif config.pool == "distilled":
+        found |= {"representation": "y, of [CLS] and the distillation token" if config.num_classes else
+                  "y, the mean of [CLS] and the other token", "logits": "the mean of both heads' scores"}
+    return found
 
 
 def write(steps, path):
@@ -117,9 +163,10 @@ def _model(options):
         return model, repr(model)
     if options.num_classes is not None:
         changes["num_classes"] = options.num_classes
-    from ..config import as_config, parameter_count, trace_count
+    from ..counting import parameter_count, trace_count
     from ..engine import memory
     from ..training.initial_weights import init
+    from ..variants import as_config
     config = as_config(options.variant, **changes)
     memory.check_fits(4 * (parameter_count(config) + trace_count(config)),
                       f"the weights and the trace of {options.variant} at this size")
@@ -127,11 +174,11 @@ def _model(options):
     return model, f"{model!r}\nThe weights are random: the shapes are the variant's, the numbers mean nothing."
 
 
-def _print_table(steps):
+def _print_table(steps, config):
     shapes = {name: " x ".join(str(side) for side in array.shape) for name, array in steps.items()}
-    phrases = {name: letters.as_printed(phrase) for name, phrase in STEPS.items()}
+    phrases = {name: letters.as_printed(describe(name, config)) for name in steps}
     wide = max(map(len, steps)), max(map(len, shapes.values())), max(map(len, phrases.values()))
     print(f"{'step':{wide[0]}}  {'shape':{wide[1]}}  {'what it is':{wide[2]}}  {'mean':>9}  {'std':>9}")
     for name, array in steps.items():
-        print(f"{name:{wide[0]}}  {shapes[name]:{wide[1]}}  {phrases[name.split('.')[-1]]:{wide[2]}}  "
+        print(f"{name:{wide[0]}}  {shapes[name]:{wide[1]}}  {phrases[name]:{wide[2]}}  "
               f"{float(array.mean()):9.4f}  {float(array.std()):9.4f}")

@@ -10,9 +10,11 @@ from itertools import islice
 
 import numpy as np
 
-from ..config import macs, parameter_count, variant_name
+from ..counting import macs, parameter_count
 from ..errors import plain
 from ..trees import flatten
+from ..variants import variant_name
+from .relatives import further_parts, other_conventions
 
 MOST_IMAGES = 4                 # of a batch, with their five likeliest classes
 MOST_BLOCKS = 12
@@ -87,6 +89,8 @@ def model_screen(model):
             ("width", str(c.width)), ("layers", str(c.num_layers)), ("heads", str(c.num_heads)),
             ("MLP width", str(c.mlp_width)), ("classes", str(c.num_classes)),
             ("numbers", f"{model.dtype} on {model.device}")]
+    if parts := further_parts(c) + other_conventions(c):
+        rows.insert(1, ("beside the plain ViT", ", ".join(parts)))
     return Screen(f"VisionTransformer {plain(model.name or '')}".strip(), ("", ""), rows)
 
 

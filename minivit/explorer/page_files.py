@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..checkpoints.atomic import replacing
+from ..explain.relatives import check_plain, further_parts, other_conventions
 from ..samples import CAT
 from .weights import encode
 
@@ -18,8 +19,17 @@ def page_files(model, encoding=None):
     return files
 
 
+def check_computable(config):
+    """Raises ValueError for a relative: the page's own network, vit.js, is the plain ViT."""
+    check_plain("the explorer computes", [*further_parts(config), *other_conventions(config)])
+
+
 def write_page(folder, model):
-    """Write the page into a folder, made where it is missing, from where any web server can hand it out."""
+    """Write the page into a folder, made where it is missing, from where any web server can hand it out.
+
+    Raises ValueError for a relative.
+    """
+    check_computable(model.config)
     for path, data in page_files(model).items():
         target = Path(folder) / path
         target.parent.mkdir(parents=True, exist_ok=True)

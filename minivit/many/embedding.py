@@ -5,7 +5,7 @@ from itertools import chain, islice
 from os import PathLike
 from typing import Any
 
-from ..config import macs
+from ..counting import macs
 from ..model import VisionTransformer
 from ..prediction import packaged_model
 from . import here

@@ -68,7 +68,9 @@ def _of_pictures(x, model, wanted):
         y = _representation(x, model)                                   # (B, D)
         fields = [{} for _ in x]
         if wanted.top and model.config.num_classes:
-            logits, _ = linear.forward(y, model.params["head"])         # (B, K)
+            # Two heads read two tokens, whose mean is y: the logits do not follow from it.
+            two = model.config.pool == "distilled"
+            logits = model(x) if two else linear.forward(y, model.params["head"])[0]                    # (B, K)
             p = to_device(softmax.forward(logits)[0], "cpu")
             labels = model.labels or [f"class {k}" for k in range(p.shape[-1])]
             best = np.argsort(-p, axis=-1, kind="stable")[:, :wanted.top]                   # (B, top)
@@ -79,10 +81,13 @@ def _of_pictures(x, model, wanted):
                 field["representation"] = one
         if wanted.attention:
             from ..explain.attention.distance import mean_attention_distance  # it imports matplotlib
+            from ..explain.relatives import tokens_before
+            config = model.config
             maps = [to_device(a, "cpu") for a in attention_maps(model, x)]                  # (B, H, T, T) each
             for b, field in enumerate(fields):
                 of_image = [a[b] for a in maps]
-                distance = mean_attention_distance(of_image, model.config.grid, model.config.patch_size)    # (L, H)
+                distance = mean_attention_distance(of_image, config.grid, config.patch_size,
+                                                   tokens_before(config))                               # (L, H)
                 field["distance"] = distance.mean(axis=1)
                 field["entropy"] = np.array([entropy(a) for a in of_image])
     return fields

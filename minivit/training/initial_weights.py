@@ -1,7 +1,8 @@
 """Random weights to start training from, equal on every device and in every precision for the same seed.
 
 Linear maps: uniform in ±√(6 / (in + out)) (Glorot & Bengio 2010), as in Google's ViT code, q, k and v each for itself.
-Positions, [CLS] and head: normal with standard deviation 0.02. Biases 0; LayerNorm 1 and 0.
+Positions, tokens, latent and heads: normal with standard deviation 0.02. Biases 0; LayerNorm 1 and 0. LayerScale: 1e-5,
+as in DINOv2. A fixed table of positions is the sines and cosines of `position_embedding.sincos_2d`, zeros for [CLS].
 """
 
 import math
@@ -11,12 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..config import ViTConfig, as_config, parameter_count
+from ..config import ViTConfig
+from ..counting import parameter_count
 from ..engine import memory
 from ..head import norm_name
 from ..images.preparation import Preprocessing
 from ..model import VisionTransformer, as_dtype
+from ..position_embedding import sincos_2d
 from ..trees import tree_map
+from ..variants import as_config
+
+LAYER_SCALE = 1e-5
 
 
 def init(variant: str | ViTConfig = "B/16", *, seed: int = 0, dtype: DTypeLike = "float32",
@@ -42,27 +48,46 @@ def random_params(config, rng):
     def normal(*shape):
         return _scaled(rng.standard_normal(shape, np.float32), 0.02)
 
-    def linear(n_in, n_out, parts=1):
+    def linear(n_in, n_out, parts=1, bias=True):
         weight = rng.random((n_in, n_out), np.float32)
         weight -= 0.5
-        return {"weight": _scaled(weight, 2 * math.sqrt(6 / (n_in + n_out // parts))),
-                "bias": np.zeros(n_out, np.float32)}
+        weight = {"weight": _scaled(weight, 2 * math.sqrt(6 / (n_in + n_out // parts)))}
+        return weight | ({"bias": np.zeros(n_out, np.float32)} if bias else {})
 
     def norm():
         return {"weight": np.ones(D, np.float32), "bias": np.zeros(D, np.float32)}
 
-    params = {}
-    if config.class_token:
-        params["cls_token"] = normal(1, 1, D)
+    def scale(name):
+        return {name: {"gamma": np.full(D, LAYER_SCALE, np.float32)}} if config.layer_scale else {}
+
+    def mlp(gated=False):
+        return {"fc1": linear(D, M * (1 + gated), parts=1 + gated), "fc2": linear(M, D)}
+
+    def layer():
+        attn = {"qkv": linear(D, 3 * D, parts=3, bias=config.qkv_bias), "proj": linear(D, D)}
+        return {"norm1": norm(), "attn": attn, **scale("ls1"), "norm2": norm(), "mlp": mlp(config.gated_mlp),
+                **scale("ls2")}
+
+    params = {name: normal(1, count, D) for name, count in (
+        ("cls_token", int(config.class_token)), ("dist_token", int(config.dist_token)),
+        ("reg_token", config.registers)) if count}
     if config.position == "learned":
-        params["pos_embed"] = normal(1, config.num_tokens, D)
-    params["patch_embed"] = {"proj": linear(config.patch_size ** 2 * 3, D)}
-    params["blocks"] = [{"norm1": norm(), "attn": {"qkv": linear(D, 3 * D, parts=3), "proj": linear(D, D)},
-                         "norm2": norm(), "mlp": {"fc1": linear(D, M), "fc2": linear(M, D)}}
-                        for _ in range(config.num_layers)]
+        params["pos_embed"] = normal(1, config.position_rows, D)
+    elif config.position == "fixed":
+        table = sincos_2d(config.grid, D).astype(np.float32)
+        before = np.zeros((1, config.position_rows - config.num_patches, D), np.float32)
+        params["pos_embed"] = np.concatenate([before, table], axis=1)
+    params["patch_embed"] = {"proj": linear(config.patch_size ** 2 * 3, D, bias=config.patch_bias)}
+    if config.norm_pre:
+        params["norm_pre"] = norm()
+    params["blocks"] = [layer() for _ in range(config.num_layers)]
     params[norm_name(config.pool)] = norm()
-    if K:
-        params["head"] = {"weight": normal(D, K), "bias": np.zeros(K, np.float32)}
+    if config.pool == "map":
+        params["attn_pool"] = {"latent": normal(1, 1, D), "q": linear(D, D), "kv": linear(D, 2 * D, parts=2),
+                               "proj": linear(D, D), "norm": norm(), "mlp": mlp()}
+    for name in ("head", "head_dist") if config.pool == "distilled" else ("head",):
+        if K:
+            params[name] = {"weight": normal(D, K), "bias": np.zeros(K, np.float32)}
     return params
 
 

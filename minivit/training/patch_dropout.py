@@ -1,6 +1,6 @@
 """Patch dropout: in training, each image shows only some of its patches (Liu et al. 2022, arXiv 2208.07220).
 
-    y = the tokens of x at the places kept          [CLS] always among them
+    y = the tokens of x at the places kept          [CLS] and its like always among them
 
 Positions have been added before, so a token knows where it stands and attention does not miss the others. A step costs
 about the share of the tokens that are kept, and hardly two epochs show an image alike.
@@ -12,15 +12,14 @@ import numpy as np
 def draw(rng, images, config, share):
     """The places of the tokens that each image keeps, (images, S), in their order; None for all, where share is 0.
 
-    share: of the N patches, how many to leave out, rounded; one is always kept. S counts [CLS] where there is one.
+    share: of the N patches, how many to leave out, rounded; one is always kept. S counts the tokens before the patches.
     """
     if share == 0:
         return None
     count = max(1, round(config.num_patches * (1 - share)))
     patches = np.sort(rng.random((images, config.num_patches)).argsort(axis=1)[:, :count])      # (images, count)
-    if not config.class_token:
-        return patches
-    return np.concatenate([np.zeros((images, 1), patches.dtype), patches + 1], axis=1)
+    first = config.num_prefix
+    return np.concatenate([np.tile(np.arange(first, dtype=patches.dtype), (images, 1)), patches + first], axis=1)
 
 
 def forward(x, kept):

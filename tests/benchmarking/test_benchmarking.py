@@ -55,7 +55,7 @@ def test_batches_are_fresh():
 
 
 def test_random_weights_have_peaked_attention_and_nothing_is_trivial():
-    config = minivit.config.as_config("Ti/16", image_size=112, num_classes=10)
+    config = minivit.variants.as_config("Ti/16", image_size=112, num_classes=10)
     model = cases.random_model(config)
     image = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
     peaks = [attention.max(axis=-1).mean() for attention in minivit.forward(image, model).attention]
@@ -71,7 +71,7 @@ def test_weights_are_written_once(tmp_path):
     assert minivit.load(path).config == TINY
     written = path.stat().st_mtime_ns
     assert cases.weights_file(SHORT, tmp_path) == path and path.stat().st_mtime_ns == written
-    other = Case("tiny", minivit.config.as_config(TINY, image_size=16), 2)
+    other = Case("tiny", minivit.variants.as_config(TINY, image_size=16), 2)
     assert cases.weights_file(other, tmp_path) != path
 
 

@@ -80,9 +80,8 @@ def forward(x):
 '''
 
 
-def run(model, x, changes=(), dtype=np.float64):
+def run(model, x, changes=(), dtype=np.float64, text=TEXT):
     """{step: array} of the port with each (old, new) of its text's lines changed; old occurs once."""
-    text = TEXT
     for old, new in changes:
         assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
         text = text.replace(old, new)
@@ -98,7 +97,7 @@ def run(model, x, changes=(), dtype=np.float64):
     names = {"np": np, "math": math, "erf": lambda h: erf(h).astype(dtype), "steps": {}, "params": params,
              "blocks": params["blocks"], "eps": dtype(config.layer_norm_eps), "B": len(x), "T": config.num_tokens,
              "N": config.num_patches, "D": D, "H": H, "d": D // H, "P": P, "L": config.num_layers, "rows": rows,
-             "columns": columns, "M": config.mlp_width, "rng": np.random.default_rng(0)}
+             "columns": columns, "config": config, "M": config.mlp_width, "rng": np.random.default_rng(0)}
     exec(text, names)
     names["forward"](x.astype(dtype))
     return names["steps"]

@@ -15,8 +15,8 @@ from scipy import ndimage
 
 import minivit
 from minivit.checkpoints import torchvision
-from minivit.config import as_config
 from minivit.images.preparation import prepare
+from minivit.variants import as_config
 
 HALF, IMAGENET = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}                       # Pillow's own numbers

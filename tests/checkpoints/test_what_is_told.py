@@ -131,7 +131,7 @@ def test_model_args_of_timm(tmp_path):
 
 @pytest.mark.parametrize("size", [(24, 8), (8, 24), (4, 48)])
 def test_image_sizes_of_timm_whose_patches_are_as_many(size, tmp_path):
-    tensors = checkpoint_files.timm(peaked_model(minivit.config.as_config(CONFIG, image_size=size)))
+    tensors = checkpoint_files.timm(peaked_model(minivit.variants.as_config(CONFIG, image_size=size)))
     for place in ({"model_args": {"img_size": size, "num_heads": 2}}, {"pretrained_cfg": {"input_size": [3, *size]}}):
         assert minivit.load(timm_folder(tmp_path, tensors, **place)).config.height_width == size
 
@@ -212,7 +212,7 @@ def test_heads_from_the_table_are_told_and_asked_for_where_depth_or_mlp_width_ma
 @pytest.mark.parametrize("form", ["timm", "google", "hugging_face", "torchvision"])
 def test_a_grid_that_fits_the_table_exactly_is_the_trained_one(form, size, rows):
     """14 x 16 patches and [CLS] are 225 positions, 15 x 15: a square is assumed only beside a position for [CLS]."""
-    model = peaked_model(minivit.config.as_config(CONFIG, image_size=size)).astype("float32").astype("float64")
+    model = peaked_model(minivit.variants.as_config(CONFIG, image_size=size)).astype("float32").astype("float64")
     tensors = getattr(checkpoint_files, form)(model)
     options = {"num_heads": 2, "dtype": "float64", "layer_norm_eps": 1e-6, "gelu": "erf"}
     loaded = minivit.load(tensors, image_size=size, **options)
@@ -268,7 +268,7 @@ def test_the_recipe_of_each_variant_of_torchvision(name, size, covered, interpol
     from minivit.checkpoints import torchvision
     from minivit.checkpoints.source import Source
     source = Source("a file", {}, None)
-    config = minivit.config.as_config(minivit.VARIANTS[name], image_size=size)
+    config = minivit.variants.as_config(minivit.VARIANTS[name], image_size=size)
     found = torchvision.preprocessing(source, config)
     assert (int(size / found.crop_fraction), found.interpolation) == (covered, interpolation)
     assert bool(source.assumed) == told

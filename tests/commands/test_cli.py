@@ -96,7 +96,7 @@ def test_trace_prints_every_step(minivit_says, tmp_path):
 
 
 def test_trace_of_a_variant_says_that_its_weights_are_random(minivit_says, monkeypatch):
-    monkeypatch.setitem(minivit.VARIANTS, "B/16", minivit.config.as_config("B/16", num_layers=1, mlp_width=64))
+    monkeypatch.setitem(minivit.VARIANTS, "B/16", minivit.variants.as_config("B/16", num_layers=1, mlp_width=64))
     status, out, _ = minivit_says("trace", "--variant", "B/16")
     assert status == 0 and "weights are random" in out
     shapes = {line.split()[0]: line for line in out.splitlines()[5:]}
@@ -111,7 +111,7 @@ def test_trace_of_a_variant_says_that_its_weights_are_random(minivit_says, monke
 
 def test_every_step_of_a_trace_is_explained():
     from minivit.commands.trace import STEPS, describe
-    for config in (TINY, minivit.config.as_config(TINY, pool="mean", class_token=False)):
+    for config in (TINY, minivit.variants.as_config(TINY, pool="mean", class_token=False)):
         steps = minivit.forward(colours(1).images[0], minivit.init(config)).trace
         assert {name.split(".")[-1] for name in steps} == set(STEPS)
         assert all(describe(name) for name in steps)
@@ -121,18 +121,28 @@ def test_every_step_of_a_trace_is_explained():
 
 def test_variants_prints_the_table(minivit_says):
     status, out, _ = minivit_says("variants")
-    rows = [line.split() for line in out.splitlines()[1:12]]
-    assert status == 0 and [row[0] for row in rows] == list(minivit.VARIANTS)
+    lines = out.splitlines()[1:1 + len(minivit.VARIANTS)]
+    rows = [line.split() for line in lines]
+    assert status == 0 and all(line.startswith(name + "  ") for line, name in zip(lines, minivit.VARIANTS))
+    assert len({len(line) for line in lines}) == 1
     # The figures of the papers' models as counted by other implementations, not by this one.
-    b16 = ["B/16", "16", "768", "12", "3072", "12", "197", "86,567,656", "17.564", "346.3", "MB", "173.1", "MB"]
-    g14 = ["G/14", "14", "1664", "48", "8192", "16", "257", "1,844,440,680", "483.748", "7.378", "GB", "3.689", "GB"]
-    assert rows[4] == b16 and rows[10] == g14
+    b16 = "B/16 16 768 12 3072 12 224 197 1000 86,567,656 17.564 346.3 MB 173.1 MB"
+    g14 = "G/14 14 1664 48 8192 16 224 257 1000 1,844,440,680 483.748 7.378 GB 3.689 GB"
+    assert [" ".join(rows[i]) for i in (4, 10)] == [b16, g14]
+    counted_by_timm = {"DeiT-B/16 distilled": "198 1000 87,338,192", "DINOv2-S/14": "1370 0 22,056,192",
+                       "DINOv2-S/14 registers": "1374 0 22,057,344", "SigLIP-B/16": "196 0 92,884,224"}
+    told = {name: " ".join(row) for name, row in zip(minivit.VARIANTS, rows)}
+    for name, figures in counted_by_timm.items():
+        assert f" {figures} " in told[name]
     assert "multiply-add" in out and "1e9 bytes" in out
 
 
 def test_variants_at_another_size(minivit_says):
     _, out, _ = minivit_says("variants", "--image-size", 384)
     assert "86,859,496" in out and "55.48" in out and "Left out" in out and "H/14" in out.splitlines()[-1]
+    _, out, _ = minivit_says("variants", "--num-classes", 10)
+    assert "CLIP-B/16" in out and "10 classes" in out and "R x R" in out
+    assert {line.split()[-7] for line in out.splitlines()[1:12]} == {"10"}
 
 
 # evaluate

@@ -14,7 +14,7 @@ from minivit.commands import cli
 @pytest.fixture
 def weights(tmp_path):
     """A file that tells neither heads nor grid, behind a prefix, beside a copy."""
-    config = minivit.config.as_config(checkpoint_files.CONFIG, image_size=(8, 12))
+    config = minivit.variants.as_config(checkpoint_files.CONFIG, image_size=(8, 12))
     tensors = checkpoint_files.timm(peaked_model(config))
     content = {prefix + name: array for prefix in ("a.", "b.") for name, array in tensors.items()}
     return checkpoint_files.write("timm", content, tmp_path)

@@ -209,7 +209,7 @@ def test_one_image_with_its_steps_shared(two_threads, monkeypatch):
     """Columns, rows and heads on two threads give what one thread gives, forward and backward; no bias is zero."""
     monkeypatch.setattr(tiles, "TILE_BYTES", 4096)
     monkeypatch.setattr(tiles, "SCORES_PER_TILE", {"cpu": 64})
-    model = peaked_model(minivit.config.as_config("Ti/16", num_classes=5, image_size=48))
+    model = peaked_model(minivit.variants.as_config("Ti/16", num_classes=5, image_size=48))
     assert all(a.all() for name, a in flatten(model.params).items() if name.endswith("bias"))
     rng = np.random.default_rng(0)
     x, dlogits = rng.standard_normal((1, 48, 48, 3)), rng.standard_normal((1, 5))

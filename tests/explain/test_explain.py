@@ -281,7 +281,7 @@ def test_show_source_prints_the_file(capsys):
 def test_show_source_without_docstrings(capsys):
     show_source(minivit.cls_token, minivit.vit.forward, convolution._windows, docstring=False)
     out = capsys.readouterr().out
-    assert '"""' not in out and "np.concatenate([cls, x], axis=1)" in out
+    assert '"""' not in out and "np.concatenate([*tokens, x], axis=1)" in out
     assert "for section, block, queries in zip" in out
     compile(out, "shown", "exec")
 

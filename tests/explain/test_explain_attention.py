@@ -9,7 +9,6 @@ import pytest
 
 import minivit
 from minivit import attention
-from minivit.config import as_config
 from minivit.engine import tiles
 from minivit.explain.answers import occlusion
 from minivit.explain.attention import distance, spread
@@ -17,8 +16,10 @@ from minivit.explain.attention.by_layer import attention_by_layer_figure
 from minivit.explain.attention.rollout import rollout, rollout_figure, rollout_filmstrip
 from minivit.explain.attention.sliders import explore_attention
 from minivit.explain.costs import attention_cost, measuring
+from minivit.explain.costs.counts import cost_terms
 from minivit.loss import log_softmax
 from minivit.patch_embedding import patchify
+from minivit.variants import as_config
 
 matplotlib.use("Agg")
 
@@ -230,8 +231,10 @@ def test_share_of_the_pairs_in_b16(side, percent):
 @pytest.mark.parametrize("name", minivit.VARIANTS)
 def test_the_parts_add_up_to_the_macs(name):
     c = minivit.VARIANTS[name]
-    patches, head = c.num_patches * c.patch_size ** 2 * 3 * c.width, c.width * c.num_classes
-    assert patches + attention_cost.pair_macs(c) + attention_cost.token_macs(c) + head == minivit.macs(c)
+    patches, heads = c.num_patches * c.patch_size ** 2 * 3 * c.width, 1 + (c.pool == "distilled")
+    pool = cost_terms(c).get("attention pooling", (0, 0))[1]
+    assert patches + attention_cost.pair_macs(c) + attention_cost.token_macs(c) + pool \
+        + heads * c.width * c.num_classes == minivit.macs(c)
 
 
 def test_pairs_and_tokens_cost_the_same_at_the_crossing():

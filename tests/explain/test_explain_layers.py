@@ -164,7 +164,7 @@ def test_the_lens_at_the_last_layer_is_the_model(pool):
     answered = minivit.forward(np.random.default_rng(0).random((4, 8, 12, 3)), other)
     lens = logit_lens.logit_lens(other, answered.trace)
     np.testing.assert_allclose(lens[-1], answered.probabilities, atol=1e-12)
-    shorter = minivit.VisionTransformer(minivit.config.as_config(CONFIG, pool=pool, num_layers=1),
+    shorter = minivit.VisionTransformer(minivit.variants.as_config(CONFIG, pool=pool, num_layers=1),
                                         {**other.params, "blocks": other.params["blocks"][:1]})
     np.testing.assert_allclose(lens[1], minivit.softmax.forward(shorter(answered.x))[0], atol=1e-12)
 

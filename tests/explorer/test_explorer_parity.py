@@ -9,9 +9,9 @@ from peaked import peaked_model
 from PIL import Image
 
 import minivit
-from minivit.config import as_config
 from minivit.explorer.weights import encode
 from minivit.samples import CAT, cifar10_test
+from minivit.variants import as_config
 
 pytestmark = pytest.mark.explorer
 

@@ -11,7 +11,7 @@ from benchmarks import cases, numpy_network
 from benchmarks.cases import Case
 
 pytestmark = pytest.mark.parity
-SMALL = minivit.config.as_config("Ti/16", num_layers=3, image_size=64, num_classes=7)
+SMALL = minivit.variants.as_config("Ti/16", num_layers=3, image_size=64, num_classes=7)
 
 
 @pytest.fixture

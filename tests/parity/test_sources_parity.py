@@ -296,7 +296,8 @@ def test_recipes_against_torchvisions_weights():
         for one in weights:
             transform, source = one.transforms(), Source("a file", {}, None)
             size = transform.crop_size[0]
-            ours = torchvision.preprocessing(source, minivit.config.as_config(minivit.VARIANTS[name], image_size=size))
+            config = minivit.variants.as_config(minivit.VARIANTS[name], image_size=size)
+            ours = torchvision.preprocessing(source, config)
             alone = sizes.count(size) == 1
             assert bool(source.assumed) == (not alone)
             if alone or one.name == "IMAGENET1K_V1":

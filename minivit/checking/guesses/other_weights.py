@@ -7,7 +7,7 @@ from ..places import SECTION
 from ..variations.changes import in_blocks
 from .guess import Guess
 
-NORMS = ("norm1", "norm2", "norm")
+NORMS = ("norm1", "norm2", "norm", "norm_pre", "pool.norm")
 
 
 def of_place(place):
@@ -71,6 +71,8 @@ def _fitted_norm(place):
     others = {f"layer {i}'s {name}": block[name] for i, block in enumerate(place.model.params["blocks"])
               for name in ("norm1", "norm2")}
     others["the final norm"] = place.model.params[norm_name(place.model.config.pool)]
+    if "norm_pre" in place.model.params:
+        others["the norm before the layers"] = place.model.params["norm_pre"]
     same = {part: [words for words, norm in others.items() if np.allclose(norm[part], found, rtol=1e-4, atol=1e-6)]
             for part, found in (("weight", weight), ("bias", bias))}
     both = [words for words in same["weight"] if words in same["bias"]]

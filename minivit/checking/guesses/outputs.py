@@ -24,6 +24,8 @@ AXES = {"logits": ("image", "class"), "probabilities": ("image", "class"), "repr
         "query": ("image", "head", "token", "channel"), "scores": ("image", "head", "query", "key")}
 AXES |= {"key": AXES["query"], "value": AXES["query"], "attention": AXES["scores"]}
 TOKENS = ("image", "token", "channel")
+OWN = {"cls": "[CLS], token 0", "mean": "the mean", "normed_mean": "the mean", "map": "attention pooling",
+       "distilled": "[CLS] and the distillation token"}
 
 
 def of_place(place):
@@ -128,5 +130,5 @@ def _tokens(place):
         if place.fits(normed[:, i]):
             last = " (the last one)" if i == normed.shape[1] - 1 else ""
             yield Guess(f"the read-out is another: token {i}{last} instead of "
-                        f"{'[CLS], token 0' if place.model.config.pool == 'cls' else 'the mean'}", ("representation",),
+                        f"{OWN[place.model.config.pool]}", ("representation",),
                         lambda p, i=i: p.read("norm")[:, i])

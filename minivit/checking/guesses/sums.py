@@ -5,20 +5,23 @@ import numpy as np
 from ..places import WORDS
 from .guess import Guess
 
-SUMS = ("residual1", "output", "embedded", "tokens", "norm1", "norm2", "attended", "mlp", "norm", "representation")
+SUMS = ("residual1", "output", "embedded", "tokens", "norm1", "norm2", "attended", "mlp", "norm", "representation",
+        "norm_pre", "attended_scaled", "mlp_scaled", "pool.attended", "pool.mlp", "logits")
+OF_TWO = ("residual1", "output", "logits")
 
 
 def of_place(place):
     """Sums of what the step reads, with one more term or none, where the reference has the terms."""
-    if place.kind not in SUMS or not np.isfinite(place.theirs).all():
+    one_head = place.kind == "logits" and len(place.reads) < 2
+    if place.kind not in SUMS or one_head or not np.isfinite(place.theirs).all():
         return
     arrays = {WORDS.get(read, read): a for read in place.reads if (a := place.read(read)) is not None}
     terms = {words: a for words, a in (arrays | place.before).items() if a.shape == place.theirs.shape}
-    own = [words for words in arrays if words in terms] if place.kind in ("residual1", "output") else []
+    own = [words for words in arrays if words in terms] if place.kind in OF_TWO else []
     others = [words for words in terms if words not in own]
     tried = [own, *([words] for words in others), *([one, words] for one in own for words in others),
              *([*own, words] for words in others)]
-    if place.ours.shape == place.theirs.shape and place.kind not in ("residual1", "output"):
+    if place.ours.shape == place.theirs.shape and place.kind not in OF_TWO:
         terms = {"minivit's own": place.ours, **terms}
         tried += [["minivit's own", words] for words in others]
     for names in tried:

@@ -3,7 +3,7 @@
 `causes` finds the one under which a step that differs agrees. Those that are met most come first.
 """
 
-from . import activations, heads, norms, orders, readouts, residuals, roundings, weights
+from . import activations, heads, norms, orders, readouts, relatives, residuals, roundings, weights
 from .norms import eps_variation
 from .variation import Variation, steps
 
@@ -18,7 +18,11 @@ def known(model):
     yield from (eps.and_also(gelu) for eps in norms.of_eps(model) for gelu in activations.of_gelu(model))
     yield from heads.of_qkv(model)
     yield from heads.of_splits(model)
-    if model.config.position == "learned":
+    yield from relatives.of_layer_scale(model)
+    yield from relatives.of_pooling(model)
+    yield from relatives.of_two_heads(model)
+    yield from activations.of_swiglu(model)
+    if model.config.has_position_table:
         yield from orders.resamplings(model)
         yield from orders.of_positions(model)
     yield from orders.of_tokens(model)

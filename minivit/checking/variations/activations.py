@@ -2,16 +2,44 @@
 
 import numpy as np
 
-from ... import gelu
+from ... import gelu, tracing
 from .changes import with_config
 from .variation import Variation
 
 
 def of_gelu(model):
-    """The other form of GELU."""
-    other = "tanh" if model.config.gelu == "erf" else "erf"
-    yield Variation(f'GELU in its {other} form: gelu="{other}", found "{model.config.gelu}"', ("hidden",),
-                    lambda m: with_config(m, gelu=other))
+    """The other form of GELU; the quick one, which is rare, comes with other functions."""
+    own = model.config.gelu
+    if model.config.gated_mlp and model.config.pool != "map":
+        return                                              # there is no GELU
+    for other in {"erf": ("tanh",), "tanh": ("erf",), "quick": ("erf", "tanh")}[own]:
+        yield Variation(f'GELU in its {other} form: gelu="{other}", found "{own}"', ("hidden", "pool.hidden"),
+                        lambda m, other=other: with_config(m, gelu=other))
+
+
+def of_swiglu(model):
+    """A gated MLP whose halves are taken otherwise."""
+    def gated(change):
+        return {"activation": lambda x, form: change(*np.split(x, 2, axis=-1)) if form == "swiglu" else
+                tracing.activation(x, form)}
+
+    def silu(x):
+        return x * sigmoid(x)
+
+    ways = {"the halves of SwiGLU are swapped: a · silu(b) instead of silu(a) · b": lambda a, b: a * silu(b),
+            "SwiGLU has GELU in place of SiLU": lambda a, b: gelu.forward(a)[0] * b,
+            "SwiGLU has the sigmoid in place of SiLU (GLU)": lambda a, b: sigmoid(a) * b,
+            "SwiGLU has no activation: a · b": lambda a, b: a * b,
+            "SwiGLU's second half is not multiplied: silu(a) alone": lambda a, b: silu(a),
+            "SwiGLU's halves are interleaved, a and b in turn":
+                lambda a, b: _in_turn(a, b, silu)}
+    for words, change in ways.items() if model.config.gated_mlp else ():
+        yield Variation(words, ("hidden",), choices=gated(change))
+
+
+def _in_turn(a, b, silu):
+    x = np.concatenate([a, b], axis=-1)
+    return silu(x[..., ::2]) * x[..., 1::2]
 
 
 def sigmoid(x):
@@ -20,7 +48,7 @@ def sigmoid(x):
 
 
 FUNCTIONS = {
-    "QuickGELU, x σ(1.702 x)": lambda x: x * sigmoid(1.702 * x),
+    'QuickGELU, x σ(1.702 x): gelu="quick"': lambda x: x * sigmoid(1.702 * x),
     "ReLU": lambda x: np.maximum(x, 0),
     "SiLU, x σ(x)": lambda x: x * sigmoid(x),
     "nothing: the activation is missing": lambda x: x,
@@ -50,7 +78,7 @@ FUNCTIONS = {
 def others():
     """Functions that are no GELU, or half of one."""
     for words, function in FUNCTIONS.items():
-        yield Variation(f"the activation is {words}", ("hidden",),
+        yield Variation(f"the activation is {words}", ("hidden", "pool.hidden"),
                         choices={"activation": lambda x, form, function=function: function(x)})
 
 

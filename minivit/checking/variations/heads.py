@@ -87,7 +87,7 @@ def of_scores(model):
                           ("√d instead of 1/√d", d), ("1/√H, of the heads", math.sqrt(d / (D // d))),
                           ("1/√N, of the patches", math.sqrt(d / model.config.num_patches)),
                           ("1/√T, of the tokens", math.sqrt(d / model.config.num_tokens))):
-        yield Variation(f"the scale of the scores is {words}", ("scores", "attention"),
+        yield Variation(f"the scale of the scores is {words}", ("scores", "attention", "pool.scores", "pool.attention"),
                         choices={"scores": lambda q, k, factor=factor: attention.scores(q, k) * factor})
     yield Variation("the scores are k qᵀ instead of q kᵀ", ("scores",),
                     choices={"scores": lambda q, k: attention.scores(k, q)})
@@ -124,4 +124,4 @@ def of_scores(model):
         "the weights are transposed: each token is looked at by row": lambda s: softmax.forward(s)[0].swapaxes(-1, -2),
     }
     for words, form in forms.items():
-        yield Variation(words, ("attention", "attended"), choices={"softmax": form})
+        yield Variation(words, ("attention", "attended", "pool.attention", "pool.attended"), choices={"softmax": form})

@@ -3,11 +3,12 @@
 import numpy as np
 
 from ... import layer_norm
+from ...head import norm_name
 from .changes import in_blocks, with_config
 from .variation import Variation
 
 EPS = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-12)
-EVERY = ("norm1", "norm2", "norm")
+EVERY = ("norm1", "norm2", "norm", "norm_pre", "pool.norm")
 
 
 def eps_variation(model, eps):
@@ -41,7 +42,7 @@ def _scaled(change):
 
 def _every(cause, norm):
     """A Variation of every norm, and one of the final norm alone, with norm(x, params, eps)."""
-    yield Variation(cause, EVERY, choices={"norm": norm, "final_norm": norm}, apart=True)
+    yield Variation(cause, EVERY, choices={"norm": norm, "final_norm": norm, "first_norm": norm}, apart=True)
     yield Variation(f"{cause}, in the final norm", ("norm",), choices={"final_norm": norm})
 
 
@@ -95,6 +96,8 @@ def of_forms(model):
     for words, change in scales.items():
         yield from _every(f"LayerNorm: {words}", _scaled(change))
     yield Variation("LayerNorm is missing", EVERY, choices={"norm": nothing, "final_norm": nothing}, apart=True)
+    if model.config.norm_pre:
+        yield Variation("the norm before the layers is missing", ("norm_pre",), choices={"first_norm": nothing})
 
 
 def nothing(x, params, eps):
@@ -125,7 +128,7 @@ def of_places(model):
             ("norm2 has norm1's weight and bias: norm1 is used twice", lambda b: {"norm2": b["norm1"]}),
             ("norm1 has norm2's weight and bias: norm2 is used twice", lambda b: {"norm1": b["norm2"]})):
         yield Variation(words, ("norm1", "norm2"), blocks(change))
-    final = "norm" if model.config.pool == "cls" else "fc_norm"
+    final = norm_name(model.config.pool)
     for name in ("norm1", "norm2"):
         yield Variation(f"the final norm has the last layer's {name} for its weight and bias", ("norm",),
                         lambda m, name=name: m.with_params({**m.params, final: m.params["blocks"][-1][name]}))

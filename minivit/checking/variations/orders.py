@@ -85,7 +85,7 @@ def resamplings(model):
 
 def of_positions(model):
     """Which position belongs to which token, and whether [CLS] has one."""
-    cls = int(model.config.class_token)
+    cls = model.config.position_rows - model.config.num_patches
     columns_first = _down_the_columns(*model.config.grid)
 
     def patches(change):
@@ -103,6 +103,11 @@ def of_positions(model):
                "every token has the first one's position": lambda t: np.broadcast_to(t[:, :1], t.shape),
                "positions are one place late": patches(lambda t: np.roll(t, 1, axis=1)),
                "positions are one place early": patches(lambda t: np.roll(t, -1, axis=1))}
+    lacking = model.config.num_tokens - model.config.position_rows
+    if lacking:
+        # Of as many rows as there are tokens, a table is added as it stands.
+        changes["they are added to the first tokens, registers among them, instead of to the patches"] = \
+            lambda t: np.concatenate([t, np.zeros_like(t, shape=(1, lacking, t.shape[2]))], axis=1)
     if cls:
         changes |= {"[CLS] has its position last": lambda t: np.roll(t, -1, axis=1),
                     "[CLS] has its position last ": lambda t: np.roll(t, 1, axis=1),
@@ -116,7 +121,8 @@ def of_positions(model):
 
 
 def of_tokens(model):
-    """Where [CLS] stands, and what it is."""
+    """Where [CLS] and the relatives' tokens stand, and what they are."""
+    yield from _of_other_tokens(model)
     if not model.config.class_token:
         return
     yield Variation("[CLS] stands after the patches instead of before them", ("tokens", "embedded"), choices={
@@ -129,3 +135,31 @@ def of_tokens(model):
     yield Variation("[CLS] is added to every patch's token as well", ("tokens", "embedded"), choices={
         "join": lambda x, params: np.concatenate([np.repeat(params["cls_token"], len(x), axis=0),
                                                   x + params["cls_token"]], axis=1)})
+
+
+def _of_other_tokens(model):
+    """Registers and the distillation token: where they stand, or whether they are loaded."""
+    names = {"reg_token": "the registers", "dist_token": "the distillation token"}
+    there = [name for name in names if name in model.params]
+
+    def joined(order):
+        """A choice that puts the tokens and the patches, "x", in an order."""
+        def join(x, params):
+            parts = {name: np.broadcast_to(token, (len(x), *token.shape[1:])) for name, token in params.items()}
+            return np.concatenate([(parts | {"x": x})[name] for name in order if name == "x" or name in parts], axis=1)
+        return {"join": join}
+
+    if "reg_token" in there:
+        yield Variation("the registers stand after the patches instead of before them", ("tokens", "embedded"),
+                        choices=joined(["cls_token", "dist_token", "x", "reg_token"]))
+        yield Variation("the registers stand before [CLS] instead of after it", ("tokens", "embedded"),
+                        choices=joined(["reg_token", "cls_token", "dist_token", "x"]))
+    if "dist_token" in there:
+        yield Variation("the distillation token stands before [CLS] instead of after it", ("tokens", "embedded"),
+                        choices=joined(["dist_token", "cls_token", "reg_token", "x"]))
+        yield Variation("the distillation token stands after the patches instead of before them",
+                        ("tokens", "embedded"), choices=joined(["cls_token", "reg_token", "x", "dist_token"]))
+    for name in there:
+        verb = "are" if name == "reg_token" else "is"
+        yield Variation(f"{names[name]} {verb} zero: {name} is not loaded", ("tokens", "embedded"),
+                        in_entry(name, np.zeros_like))

@@ -12,6 +12,9 @@ def class_cosines(params, norm="norm"):
     The logit of class k is x̂ · (weight ∘ W[:, k]) and a constant, weight being the final LayerNorm's. What all classes
     share changes no probability, so their mean is taken out first.
     """
+    if "attn_pool" in params or "head_dist" in params:
+        raise ValueError("a class has one direction where one head reads one normed token: this model has "
+                         + ("attention pooling" if "attn_pool" in params else "two heads"))
     directions = params[norm]["weight"][:, None] * params["head"]["weight"]             # (D, K)
     directions = directions - directions.mean(axis=1, keepdims=True)
     directions /= np.linalg.norm(directions, axis=0)

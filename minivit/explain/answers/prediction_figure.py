@@ -16,7 +16,8 @@ MOST_IMAGES = 8
 @styled
 def prediction_figure(prediction):
     """A row an image, the first eight of a batch: the image as the model reads it, its patches, where the last layer
-    looks from [CLS] (mean over the heads), and the five likeliest classes. Returns a matplotlib figure.
+    looks from [CLS], or attention pooling (mean over the heads), and the five likeliest classes. Returns a matplotlib
+    figure.
     """
     members = list(islice(prediction, MOST_IMAGES))
     figure, axes = plt.subplots(len(members), 4, figsize=(WIDTH, 2.9 * len(members)), squeeze=False,
@@ -29,11 +30,15 @@ def prediction_figure(prediction):
 def cls_attention(prediction, layer=-1):
     """Where one layer looks from [CLS], mean over the heads, as the grid of patches (rows, columns).
 
-    It sums to one minus what [CLS] keeps for itself. Without [CLS]: the mean over all patches as queries.
+    It sums to one minus what [CLS] gives to the tokens before the patches, itself among them. Without [CLS]: the mean
+    over all patches as queries; of attention pooling, where its query looks, whatever the layer.
     """
     config = prediction.model.config
-    maps = to_device(prediction.attention[layer], "cpu")                # (H, T, T)
-    queries = maps[:, :1] if config.class_token else maps               # (H, 1 or T, T)
+    if config.pool == "map":
+        queries = to_device(prediction.trace["pool.attention"], "cpu")[0]                  # (H, 1, n)
+    else:
+        maps = to_device(prediction.attention[layer], "cpu")                               # (H, T, T)
+        queries = maps[:, :1] if config.class_token else maps[:, config.num_prefix:]       # (H, 1 or N, T)
     return queries.mean(axis=(0, 1))[-config.num_patches:].reshape(config.grid)
 
 
@@ -43,9 +48,11 @@ def _draw_row(figure, row, prediction):
     height, width = config.height_width
     draw_picture(row[0], picture, f"the model's input\n{height} × {width} pixels")
     _draw_patches(row[1], picture, config)
-    seen_from = "[CLS]" if config.class_token else "all patches"
+    seen_from = "attention from [CLS]\nlast layer" if config.class_token else "attention from all patches\nlast layer"
+    if config.pool == "map":
+        seen_from = "attention of the pooling\nlearned query"
     mesh = row[2].imshow(cls_attention(prediction), vmin=0)
-    row[2].set(title=f"attention from {seen_from}\nlast layer, mean of {config.num_heads} heads",
+    row[2].set(title=f"{seen_from}, mean of {config.num_heads} heads",
                xlabel="column (patches)", ylabel="row (patches)")
     figure.colorbar(mesh, ax=row[2], label="weight", shrink=0.8)
     _draw_top(row[3], prediction)

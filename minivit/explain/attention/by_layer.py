@@ -8,14 +8,14 @@ from .maps import attention_map, draw_map
 
 
 @styled
-def attention_by_layer_figure(attention, grid, query=0, title=None, image=None):
+def attention_by_layer_figure(attention, grid, query=0, title=None, image=None, before=None):
     """Where a token looks in every head of every layer. attention: one array (H, T, T) a layer. Returns a figure.
 
-    query: the token's number, 0 for [CLS]. image: (H, W, 3), drawn under every map in grey, where one is given. All
-    maps share a scale, which ends at their 99.5th percentile so that a single sharp head does not leave the others
-    black.
+    query: the token's number, 0 for [CLS]. image: (H, W, 3), drawn under every map in grey, where one is given.
+    before: as `maps.names_before` has it. All maps share a scale, which ends at their 99.5th percentile so that a
+    single sharp head does not leave the others black.
     """
-    maps = np.stack([attention_map(a, query, grid) for a in attention])                     # (L, H, rows, columns)
+    maps = np.stack([attention_map(a, query, grid, before) for a in attention])             # (L, H, rows, columns)
     L, H = maps.shape[:2]
     figure, axes = plt.subplots(H, L, figsize=(WIDTH, 1.5 * H + 0.5), squeeze=False)
     for h in range(H):

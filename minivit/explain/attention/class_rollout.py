@@ -10,7 +10,7 @@ does not. What speaks against the class is cut off. The identity is the residual
 
 import numpy as np
 
-from ... import attention, head, layer, layer_norm, linear, mlp, vit
+from ... import attention, layer, layer_norm, layer_scale, linear, mlp, vit
 
 
 def class_rollout(model, x, classes):
@@ -30,11 +30,14 @@ def attention_gradients(model, x, classes):
     """A and ∂ logit(class) / ∂ A of each layer: a list of pairs, (B, H, T, T) each, the first layer first.
 
     Where the head reads [CLS] alone, the last layer's other rows are zero in both: nobody reads what they collect.
+    Raises ValueError for a model without classes.
     """
-    logits, (*_, layer_caches, head_cache) = vit.forward(x, model.params, model.config)
+    if not model.config.num_classes:
+        raise ValueError("a model without a head has no class whose logit could be asked for")
+    logits, (*_, reading, _, layer_caches, head_cache) = vit.forward(x, model.params, model.config)
     dlogits = np.zeros_like(logits)                                                     # (B, K)
     dlogits[np.arange(len(x), like=x), np.asarray(classes, like=x)] = 1
-    dtokens, _ = head.backward(dlogits, head_cache)                                     # (B, t, D)
+    dtokens, _ = reading.backward(dlogits, head_cache)                                     # (B, t, D)
     pairs = []
     for cache in reversed(layer_caches):
         pairs.append(_of_layer(dtokens, cache))
@@ -44,10 +47,10 @@ def attention_gradients(model, x, classes):
 
 def _of_layer(dy, cache):
     """A and dA of one layer, (B, H, T, T), from the gradient of its output, (B, t, D)."""
-    _, (query, key, value, queries, _, proj_cache), norm2_cache, mlp_cache, _ = cache
-    dnormed, _ = mlp.backward(dy, mlp_cache)
+    _, (query, key, value, queries, _, proj_cache), ls1_cache, norm2_cache, mlp_cache, ls2_cache, _ = cache
+    dnormed, _ = mlp.backward(layer_scale.backward(dy, ls2_cache)[0], mlp_cache)
     dresidual = dy + layer_norm.backward(dnormed, norm2_cache)[0]                       # z = z' + MLP(LN(z'))
-    dmerged, _ = linear.backward(dresidual, proj_cache)                                 # (B, t, D)
+    dmerged, _ = linear.backward(layer_scale.backward(dresidual, ls1_cache)[0], proj_cache)             # (B, t, D)
     B, H, T, _ = key.shape
     a, da = (np.zeros_like(key, shape=(B, H, T, T)) for _ in range(2))
     a[:, :, queries] = attention.weights(query, key)

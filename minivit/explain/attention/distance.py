@@ -13,6 +13,7 @@ import numpy as np
 
 from ...engine.devices import to_device
 from ..style import COLOURS, FAINT, WIDTH, styled
+from .maps import names_before
 
 
 def patch_distances(grid, patch_size):
@@ -22,25 +23,25 @@ def patch_distances(grid, patch_size):
     return np.linalg.norm(places[:, None] - places[None], axis=-1)
 
 
-def among_patches(attention, grid):
+def among_patches(attention, grid, before=None):
     """Attention (..., T, T) without [CLS], rows rescaled to sum to one: (..., N, N), float64, on the CPU.
 
-    Raises ValueError for a grid that T does not fit.
+    before: as `maps.names_before` has it. Raises ValueError for a grid that T does not fit.
     """
-    N, T = grid[0] * grid[1], attention.shape[-1]
-    if T - N not in (0, 1):
-        raise ValueError(f"a grid of {grid[0]} x {grid[1]} patches makes {N} or, with [CLS], {N + 1} tokens; "
-                         f"the attention is between {T}")
-    weights = to_device(attention, "cpu")[..., T - N:, T - N:].astype(np.float64)
+    first = len(names_before(attention.shape[-1], grid, before))
+    weights = to_device(attention, "cpu")[..., first:, first:].astype(np.float64)
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def mean_attention_distance(attention, grid, patch_size):
-    """Pixels for every layer and head: (L, H). attention: one array (B, H, T, T) or (H, T, T) a layer."""
+def mean_attention_distance(attention, grid, patch_size, before=None):
+    """Pixels for every layer and head: (L, H). attention: one array (B, H, T, T) or (H, T, T) a layer.
+
+    before: as `maps.names_before` has it.
+    """
     distances = patch_distances(grid, patch_size)                       # (N, N)
     rows = []
     for maps in attention:
-        per_query = np.einsum("...ij,ij->...i", among_patches(maps, grid), distances)        # (..., H, N)
+        per_query = np.einsum("...ij,ij->...i", among_patches(maps, grid, before), distances)        # (..., H, N)
         rows.append(np.moveaxis(per_query, -2, 0).reshape(per_query.shape[-2], -1).mean(axis=1))
     return np.stack(rows)
 

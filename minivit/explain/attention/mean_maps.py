@@ -7,18 +7,22 @@ from ..style import COLOURS, WIDTH, bare, styled
 from .maps import attention_map, draw_map
 
 
-def mean_maps(attention, grid, query=0):
-    """What the token `query` gives to each patch, mean over heads: (L, rows, columns). attention: L of (H, T, T)."""
-    return np.stack([attention_map(a, query, grid).mean(axis=0) for a in attention])
+def mean_maps(attention, grid, query=0, before=None):
+    """What the token `query` gives to each patch, mean over heads: (L, rows, columns). attention: L of (H, T, T).
+
+    before: as `maps.names_before` has it.
+    """
+    return np.stack([attention_map(a, query, grid, before).mean(axis=0) for a in attention])
 
 
 @styled
-def mean_maps_figure(image, attention, grid, query=0):
+def mean_maps_figure(image, attention, grid, query=0, before=None):
     """A panel per layer, from 0 to its own largest weight; the title says which patch has it, and how much it is.
 
-    image: (H, W, 3), floats in [0, 1]. query: the token's number, 0 for [CLS]. Returns a figure.
+    image: (H, W, 3), floats in [0, 1]. query: the token's number, 0 for [CLS]. before: as
+    `maps.names_before` has it. Returns a figure.
     """
-    maps = mean_maps(attention, grid, query)
+    maps = mean_maps(attention, grid, query, before)
     columns = min(len(maps), 6)
     rows = -(-len(maps) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 2.3 * rows), squeeze=False)

@@ -4,26 +4,28 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ..style import COLOURS, FAINT, WIDTH, bare, draw_picture, signed_limits, styled
+from .maps import names_before
 
 
 @styled
-def query_key_value_figure(image, steps, head, query, grid, most=5):
+def query_key_value_figure(image, steps, head, query, grid, most=5, before=None):
     """From left to right: the image, q, the keys, scores, weights, weight · value, and their sum (equations 6 and 7).
 
     image: (H, W, 3). steps: as `attention_steps` returns them. head: its number. query: the number of the token that
-    asks. The `most` tokens with the largest weights are drawn, largest first, and framed in the image; the rest is
-    summed up in the row "others". Returns a figure.
+    asks. before: as `maps.names_before` has it. The `most` tokens with the largest weights are drawn, largest first,
+    and framed in the image; the rest is summed up in the row "others". Returns a figure.
     """
     q, k, v = (steps[name][head] for name in ("query", "key", "value"))                  # (T, d) each
     scores, weights = steps["scores"][head, query], steps["attention"][head, query]      # (T,)
     best = np.argsort(-weights, kind="stable")[:most]
     others = np.delete(np.arange(len(weights)), best)
-    names = [_name(token, len(weights), grid) for token in best]
+    outside = names_before(len(weights), grid, before)
+    names = [outside[token] if token < len(outside) else f"patch {token - len(outside)}" for token in best]
     parts = np.concatenate([weights[best, None] * v[best], (weights[others, None] * v[others]).sum(axis=0)[None]])
 
     figure = plt.figure(figsize=(WIDTH, 4.4))
     left, right = figure.subfigures(1, 2, width_ratios=[1, 2.7])
-    _draw_image(left.subplots(), image, query, best, len(weights), grid)
+    _draw_image(left.subplots(), image, query, best, len(outside), grid)
     rows = right.subplots(3, 4, height_ratios=[1, most, 1], width_ratios=[1.3, 0.8, 0.8, 1.3])
     for ax in (rows[0, 1], rows[0, 2], rows[0, 3], rows[2, 0], rows[2, 1], rows[2, 2]):
         ax.set_visible(False)
@@ -51,16 +53,11 @@ def query_key_value_figure(image, steps, head, query, grid, most=5):
     return figure
 
 
-def _name(token, T, grid):
-    patch = token - (T - grid[0] * grid[1])
-    return "[CLS]" if patch < 0 else f"patch {patch}"
-
-
-def _draw_image(ax, image, query, best, T, grid):
+def _draw_image(ax, image, query, best, first, grid):
     draw_picture(ax, image)
     height, width = np.shape(image)[0] / grid[0], np.shape(image)[1] / grid[1]
     for place, token in [*enumerate(best, start=1), (0, query)]:
-        patch = token - (T - grid[0] * grid[1])
+        patch = token - first
         if patch < 0:
             continue
         row, column = divmod(patch, grid[1])

@@ -32,14 +32,15 @@ def rollout(attention):
 
 
 @styled
-def rollout_figure(images, attention, grid, titles, query=0):
+def rollout_figure(images, attention, grid, titles, query=0, before=None):
     """A column an image: the image, one token's attention in the last layer, its rollout, and the image lit by that.
 
     images: (B, H, W, 3), floats in [0, 1]. attention: one array (B, H, T, T) a layer. query: the token's number, 0 for
-    [CLS]. The maps of a row share a scale; in the last row each image is lit by its own rollout. Returns a figure.
+    [CLS]. before: as `maps.names_before` has it. The maps of a row share a scale; in the last row each image is lit by
+    its own rollout. Returns a figure.
     """
-    last = attention_map(attention[-1].mean(axis=-3), query, grid)      # (B, rows, columns)
-    rolled = attention_map(rollout(attention), query, grid)             # (B, rows, columns)
+    last = attention_map(attention[-1].mean(axis=-3), query, grid, before)      # (B, rows, columns)
+    rolled = attention_map(rollout(attention), query, grid, before)             # (B, rows, columns)
     figure, axes = plt.subplots(4, len(images), figsize=(WIDTH, 4.9), squeeze=False)
     for ax, image, title in zip(axes[0], images, titles):
         ax.imshow(image)
@@ -61,13 +62,13 @@ def rollout_figure(images, attention, grid, titles, query=0):
 
 
 @styled
-def rollout_filmstrip(image, attention, grid, query=0):
+def rollout_filmstrip(image, attention, grid, query=0, before=None):
     """Rollout from one token growing by a layer a frame. attention: one array (H, T, T) a layer. Returns a figure.
 
     Frames share a scale; what has stayed with the token itself lies outside the picture where that is [CLS].
     """
     frames = [rollout(attention[:k + 1]) for k in range(len(attention))]
-    maps = [attention_map(frame, query, grid) for frame in frames]
+    maps = [attention_map(frame, query, grid, before) for frame in frames]
     figure, axes = plt.subplots(1, len(maps) + 1, figsize=(WIDTH, 2.1))
     draw_picture(axes[0], image, "image")
     for k, (frame, one, ax) in enumerate(zip(frames, maps, axes[1:])):

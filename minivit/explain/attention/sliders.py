@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 
 from ...engine.devices import to_device
 from ...images.preparation import denormalise
+from ..relatives import tokens_before
 from .maps import attention_maps_figure
 
 
@@ -18,9 +19,9 @@ def explore_attention(prediction):
     rows, columns = config.grid
 
     def draw(layer=config.num_layers - 1, row=rows // 2, column=columns // 2):
-        patch = int(config.class_token) + row * columns + column
+        patch = config.num_prefix + row * columns + column
         asking = [0, patch] if config.class_token else [patch]
-        attention_maps_figure(picture, maps[layer], config.grid, asking)
+        attention_maps_figure(picture, maps[layer], config.grid, asking, before=tokens_before(config))
         plt.show()
 
     return interact(draw, layer=(0, config.num_layers - 1), row=(0, rows - 1), column=(0, columns - 1))

@@ -9,7 +9,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ...config import as_config, macs
+from ...counting import macs
+from ...variants import as_config
 from ..style import COLOURS, FAINT, WIDTH, bare, draw_patch_lines, styled
 
 
@@ -20,7 +21,8 @@ def pair_macs(config):
 
 def token_macs(config):
     """MACs of the linear maps in all layers, one image: every token for itself."""
-    return config.num_layers * config.num_tokens * (4 * config.width ** 2 + 2 * config.width * config.mlp_width)
+    return config.num_layers * config.num_tokens * (4 * config.width ** 2
+                                                    + _mlp_maps(config) * config.width * config.mlp_width)
 
 
 def pair_share(config):
@@ -37,13 +39,20 @@ def attention_bytes(config, itemsize=4):
 
 
 def crossing_tokens(config):
-    """The number of tokens at which pairs cost as much as tokens: T = 2D + M."""
-    return 2 * config.width + config.mlp_width
+    """The number of tokens at which pairs cost as much as tokens: T = 2D + M, with SwiGLU 2D + 3M/2."""
+    return 2 * config.width + _mlp_maps(config) * config.mlp_width // 2
+
+
+def _mlp_maps(config):
+    """How many D × M maps an MLP has: 2, with SwiGLU 3."""
+    return 2 + config.gated_mlp
 
 
 def crossing_side(config):
-    """The side in pixels of the square image that has `crossing_tokens`, [CLS] included; not a whole number."""
-    return config.patch_size * float(np.sqrt(crossing_tokens(config) - config.class_token))
+    """The side in pixels of the square image that has `crossing_tokens`, what stands before the patches
+    included; not a whole number.
+    """
+    return config.patch_size * float(np.sqrt(crossing_tokens(config) - config.num_prefix))
 
 
 @styled

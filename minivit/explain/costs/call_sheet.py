@@ -19,13 +19,16 @@ def kernels(calls):
 def call_sheet_figure(calls):
     """One mark per call: its place in time across, the function down, its colour the section that makes it.
 
-    calls: [(function, module, …)] of an encoder layer, in order. Hollow marks compute nothing. Returns a figure.
+    calls: [(function, module, …)] of the plain ViT's encoder layer, in order. Hollow marks compute nothing. Returns a
+    figure. Raises ValueError for calls of other sections.
     """
     counts = {}
     for function, *_ in calls:
         counts[function] = counts.get(function, 0) + 1
     functions = sorted(counts, key=lambda name: (name in NO_KERNEL, -counts[name]))
     sections = [PART_OF.get(module.split(".")[-1], module.split(".")[-1]) for _, module, *_ in calls]
+    if others := sorted(set(sections) - set(SECTIONS)):
+        raise ValueError(f"the sheet shows the plain ViT's encoder layer, and there are calls of {', '.join(others)}")
     figure, ax = plt.subplots(figsize=(WIDTH, 0.27 * len(functions) + 1.2))
     for section, colour in zip(SECTIONS, COLOURS):
         places = np.array([n for n, found in enumerate(sections) if found == section], int)

@@ -1,4 +1,4 @@
-"""Where the parameters are and where the work is: the counts of `config.py`, term by term, and as measured."""
+"""Where the parameters are and where the work is: the counts of `counting.py`, term by term, and as measured."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,19 +9,28 @@ from ..style import COLOURS, WIDTH, styled
 def cost_terms(config):
     """{step: (parameters, MACs)} of the whole model for one image; the sums are parameter_count and macs.
 
-    MACs are multiply-adds of matrix products; 1 MAC = 2 FLOP.
+    MACs are multiply-adds of matrix products; 1 MAC = 2 FLOP. A relative has terms more: "LayerScale", "attention
+    pooling".
     """
     D, M, L, K = config.width, config.mlp_width, config.num_layers, config.num_classes
     N, T, patch = config.num_patches, config.num_tokens, config.patch_size ** 2 * 3
-    tokens = D * config.class_token + T * D * (config.position == "learned")
-    return {"patch embedding": (patch * D + D, N * patch * D),
+    tokens = D * config.num_prefix + D * config.position_rows * config.has_position_table
+    maps, heads, norms = 2 + config.gated_mlp, 1 + (config.pool == "distilled"), L * 4 * D + 2 * D
+    terms = {"patch embedding": (patch * D + D * config.patch_bias, N * patch * D),
             "[CLS], positions": (tokens, 0),
-            "q, k, v": (L * (D * 3 * D + 3 * D), L * T * D * 3 * D),
+            "q, k, v": (L * (D * 3 * D + 3 * D * config.qkv_bias), L * T * D * 3 * D),
             "q kᵀ and A v": (0, L * 2 * T * T * D),
             "output projection": (L * (D * D + D), L * T * D * D),
-            "MLP": (L * (2 * D * M + M + D), L * T * 2 * D * M),
-            "LayerNorms": (L * 4 * D + 2 * D, 0),
-            "head": (D * K + K if K else 0, D * K)}
+            "MLP": (L * (maps * D * M + (maps - 1) * M + D), L * T * maps * D * M),
+            "LayerNorms": (norms + 2 * D * config.norm_pre, 0),
+            "head": (heads * (D * K + K) if K else 0, heads * D * K)}
+    if config.layer_scale:
+        terms["LayerScale"] = 2 * L * D, 0
+    if config.pool == "map":
+        n = T - config.first_pooled                                     # tokens that the one query looks at
+        terms["attention pooling"] = (D + 4 * (D * D + D) + 2 * D + 2 * D * M + M + D,
+                                      2 * n * (D * D + D) + 2 * (D * D + D * M))
+    return terms
 
 
 class Counted(np.ndarray):

@@ -8,17 +8,24 @@ from ..style import COLOURS, WIDTH, styled
 SECTIONS = {"patch embedding": ("patch_embed.",), "[CLS] and positions": ("cls_token", "pos_embed"),
             "attention": (".attn.",), "MLP": (".mlp.",), "LayerNorms": (".norm1.", ".norm2.", "norm.", "fc_norm."),
             "head": ("head.",)}
+RELATIVES = {"attention pooling": ("attn_pool.",), "LayerScale": (".ls1.", ".ls2."),
+             "other tokens": ("dist_token", "reg_token"), "second head": ("head_dist.",),
+             "norm before the layers": ("norm_pre.",)}
 
 
 def parameter_shares(params):
-    """{section: number of parameters} in the network's order. Raises ValueError for a tensor of no known section."""
+    """{section: number of parameters}, the plain ViT's in the network's order, then what a relative has besides.
+
+    Raises ValueError for a tensor of no known section.
+    """
     shares = dict.fromkeys(SECTIONS, 0)
+    sections = RELATIVES | SECTIONS                         # attention pooling first: it has an MLP of its own
     for name, array in flatten(params).items():
-        section = next((s for s, parts in SECTIONS.items()
+        section = next((s for s, parts in sections.items()
                         if any(part in name if part[0] == "." else name.startswith(part) for part in parts)), None)
         if section is None:
             raise ValueError(f"{name} belongs to none of the sections {', '.join(SECTIONS)}")
-        shares[section] += array.size
+        shares[section] = shares.get(section, 0) + array.size
     return shares
 
 

@@ -10,7 +10,7 @@ really kept, and the two agree.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ...config import parameter_count
+from ...counting import parameter_count
 from ..style import COLOURS, WIDTH, styled
 
 
@@ -24,15 +24,19 @@ def activation_count(config):
     """Numbers that `vit.forward` keeps for one image, [CLS] read-out: the formula, layer by layer.
 
     A layer keeps x̂ and 1/σ of both LayerNorms and what they return, 2 (2D + 1) per token; q, k, v and the merged heads,
-    4D; and of the MLP, GELU's slope and result, 2M. Attention weights are computed anew. Raises ValueError for a mean.
+    4D; and of the MLP, GELU's slope and result, 2M, of SwiGLU both halves of its input and its result, 3M. LayerScale
+    keeps what it scales, 2D; a norm before the layers x̂ and 1/σ. Attention weights are computed anew. Raises ValueError
+    for another read-out.
     """
     if config.pool != "cls":
         raise ValueError(f'expected a model that reads [CLS], pool="cls", found pool="{config.pool}"')
     D, M, T = config.width, config.mlp_width, config.num_tokens
-    layer = T * (8 * D + 2 * M + 2)
-    last = T * (5 * D + 1) + 3 * D + 2 * M + 1                          # [CLS] alone goes through its MLP
-    head = 2 * D + 1
-    return config.num_patches * config.patch_size ** 2 * 3 + (config.num_layers - 1) * layer + last + head
+    hidden, scaled = (2 + config.gated_mlp) * M, 2 * D * config.layer_scale
+    layer = T * (8 * D + hidden + 2 + scaled)
+    last = T * (5 * D + 1) + 3 * D + hidden + 1 + scaled                # [CLS] alone goes through its MLP
+    head = (2 * D if config.num_classes else D) + 1
+    start = config.num_patches * config.patch_size ** 2 * 3 + T * (D + 1) * config.norm_pre
+    return start + (config.num_layers - 1) * layer + last + head
 
 
 @styled

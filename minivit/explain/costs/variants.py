@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ...config import macs, parameter_count
+from ...counting import macs, parameter_count
 from ..style import COLOURS, FAINT, WIDTH, styled
 from .counts import cost_terms
 
@@ -58,8 +58,11 @@ def _draw_shares(ax, configs):
     terms = [cost_terms(c) for c in configs.values()]
     groups = {"MLP": ("MLP",), "attention": ("q, k, v", "output projection"), "patch embedding": ("patch embedding",),
               "head": ("head",), "[CLS], positions, norms": ("[CLS], positions", "LayerNorms")}
+    known = {member for members in groups.values() for member in members} | {"q kᵀ and A v"}
+    others = sorted({m for t in terms for m in t} - known)              # a relative's
+    groups |= {"the relatives' parts": tuple(others)} if others else {}
     for (group, members), colour in zip(groups.items(), COLOURS):
-        share = np.array([100 * sum(t[m][0] for m in members) / sum(p for p, _ in t.values()) for t in terms])
+        share = np.array([100 * sum(t[m][0] for m in members if m in t) / sum(p for p, _ in t.values()) for t in terms])
         ax.barh(names, share, left=left, color=colour, label=group)
         left += share
     ax.invert_yaxis()

@@ -10,7 +10,7 @@ FAULTS = {"A": "the second residual is forgotten: dmiddle lacks dy",
 def faulty_layer(fault):
     """A section with `layer`'s forward, and a backward pass that has one of FAULTS."""
     def backward(dy, cache):
-        norm1_cache, attn_cache, norm2_cache, mlp_cache, queries = cache
+        norm1_cache, attn_cache, _, norm2_cache, mlp_cache, _, queries = cache
         dnormed, dmlp = mlp.backward(dy, mlp_cache)
         dmiddle, dnorm2 = layer_norm.backward(dnormed, norm2_cache)
         if fault != "A":

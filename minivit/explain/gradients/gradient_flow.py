@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ... import attention, layer_norm, mlp
+from ..relatives import check_plain_layers
 from ..style import COLOURS, WIDTH, styled
 
 
@@ -16,8 +17,10 @@ def gradients_by_layer(z, blocks, num_heads, upstream, residual=True):
     """The gradients at the output of every layer, layer 0 first: a list of arrays (B, T, D).
 
     z: tokens (1, T, D). blocks: the layers' params. upstream: (B, T, D), B gradients at the last layer's output.
-    residual: without, a layer is z' = MSA(LN(z)), z = MLP(LN(z')).
+    residual: without, a layer is z' = MSA(LN(z)), z = MLP(LN(z')). Raises ValueError for layers with LayerScale or
+    SwiGLU.
     """
+    check_plain_layers(blocks)
     z, caches = np.repeat(z, len(upstream), axis=0), []
     for block in blocks:
         for section, arguments, norm in ((attention, (block["attn"], num_heads), "norm1"),

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 
+from ..relatives import check_reads_cls
 from ..style import COLOURS, FAINT, WIDTH, bare, styled
 from .shapes import LETTERS, expected_shape
 
@@ -21,8 +22,11 @@ COLUMNS = (0.02, 0.36, 0.69)                                            # of a b
 @styled
 def architecture_figure(**configs):
     """The forward pass as two columns of boxes, the model and the inside of one layer, each box with its shape in
-    letters and in the numbers of each config: architecture_figure(packaged=model.config). Returns a figure.
+    letters and in the numbers of each config: architecture_figure(packaged=model.config). Returns a figure. Raises
+    ValueError for a relative.
     """
+    for config in configs.values():
+        check_reads_cls(config, "the drawing shows")
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 7.4))
     for ax, steps, title in zip(axes, (MODEL, LAYER), ("the model", "inside one of the L layers")):
         inside = steps is LAYER
@@ -45,8 +49,9 @@ def architecture_figure(**configs):
 @styled
 def forward_backward_figure(config):
     """A section a row: forward runs down on the left, backward up on the right, and what forward keeps goes across.
-    Returns a matplotlib figure.
+    Returns a matplotlib figure. Raises ValueError for a relative.
     """
+    check_reads_cls(config, "the drawing shows")
     L = config.num_layers
     rows = (("patch_embedding", "(B, N, D)", "patches, E", "dx  (B, H, W, C)", "dE, db"),
             ("cls_token", "(B, T, D)", "–", "dtokens[:, 1:]  (B, N, D)", "dcls"),

@@ -10,21 +10,24 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ..style import COLOURS, FAINT, WIDTH, styled
+from .residual_stream import added, stream
 
 
 def logit_contributions(model, trace):
     """{part: (B, K)}: the embedding, each layer's attention and MLP, and the constant; their sum is the logits.
 
-    For a model that reads [CLS]. Raises ValueError for one that averages its patches.
+    For a model that reads [CLS]. Raises ValueError for another read-out, and for a model without a head.
     """
-    config, norm, head = model.config, model.params.get("norm"), model.params["head"]
+    config = model.config
     if config.pool != "cls":
         raise ValueError('the logits are split at the [CLS] token: expected a model with pool="cls", '
                          f"found {config.pool!r}")
-    parts = {"embedding": trace["embedded"][:, 0]}                      # (B, D)
-    for i in range(config.num_layers):
-        parts[f"attention {i}"] = trace[f"layer.{i}.attended"][:, 0]
-        parts[f"MLP {i}"] = trace[f"layer.{i}.mlp"][:, 0]
+    if not config.num_classes:
+        raise ValueError("a model without a head has no logits to split")
+    norm, head = model.params["norm"], model.params["head"]
+    parts = {"embedding": stream(trace)[0][:, 0]}                       # (B, D)
+    for i, (attended, thought) in enumerate(zip(added(trace, "attended"), added(trace, "mlp"))):
+        parts[f"attention {i}"], parts[f"MLP {i}"] = attended[:, 0], thought[:, 0]
     whole = sum(parts.values())                                         # z_L at [CLS]
     std = np.sqrt(whole.var(axis=-1, keepdims=True) + config.layer_norm_eps)
     split = {name: ((part - part.mean(axis=-1, keepdims=True)) / std * norm["weight"]) @ head["weight"]

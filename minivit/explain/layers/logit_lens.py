@@ -11,17 +11,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import PowerNorm
 
-from ... import head, softmax
+from ... import head, softmax, vit
 from ...images.preparation import denormalise
-from ...vit import only
+from ...normed_head import head_of
 from ..style import COLOURS, WIDTH, bare, styled
 from .residual_stream import stream
 
 
 def logit_lens(model, trace):
-    """Probabilities (L + 1, B, K) read from the embedded tokens and after each layer; the last are the model's own."""
-    config, params = model.config, only(model.params, "norm", "fc_norm", "head")
-    logits = [head.forward(z, params, config.pool, config.class_token, config.layer_norm_eps)[0]
+    """Probabilities (L + 1, B, K) read from the embedded tokens and after each layer; the last are the model's own.
+
+    Every read-out is the model's own too. Raises ValueError for a model without a head.
+    """
+    if not model.config.num_classes:
+        raise ValueError("a model without a head has no answers to read")
+    config, params = model.config, vit.only(model.params, *head.NAMES)
+    logits = [head_of(config).forward(z, params, config.pool, config.first_pooled, config.layer_norm_eps)[0]
               for z in stream(trace)]
     return np.stack([softmax.forward(s)[0] for s in logits])
 

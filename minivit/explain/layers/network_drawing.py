@@ -6,6 +6,7 @@ import numpy as np
 from ...engine.devices import to_device
 from ...images.preparation import denormalise
 from ..patches.sequence import patch_pictures
+from ..relatives import check_reads_cls
 from ..style import COLOURS, WIDTH, bare, signed_limits, styled
 
 # One layer as a graph: a node adds up what its arrows bring, then does what its name says. z, z' and the sums lie on
@@ -25,8 +26,10 @@ TOP = 4.35                                                              # height
 def network_figure(prediction):
     """Upper row: the image, its patches, the three steps of equation 1, the tokens. Lower row: one layer, then the
     head and the answer, with the shapes of one image at the arrows. prediction: of one image. Returns a figure.
+    Raises ValueError for a relative.
     """
     config = prediction.model.config
+    check_reads_cls(config, "the drawing shows")
     figure, ax = plt.subplots(figsize=(WIDTH, 5.6))
     ax.set(xlim=(0, WIDTH), ylim=(-0.35, 5.4), aspect="equal")
     bare(ax)

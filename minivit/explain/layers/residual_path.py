@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ... import attention, layer_norm, mlp
+from ..relatives import check_plain_layers
 from ..style import COLOURS, WIDTH, styled
 from .residual_stream import token_similarity
 
@@ -29,8 +30,9 @@ def through_layers(x, dy, blocks, num_heads, residual=True):
     """Forward and backward through a stack of layers. Returns Depths.
 
     x, dy: the tokens at depth 0 and the gradient at depth L, (B, T, D). blocks: the layers' params. residual: False
-    leaves both sums of every layer out.
+    leaves both sums of every layer out. Raises ValueError for layers with LayerScale or SwiGLU.
     """
+    check_plain_layers(blocks)
     tape, similarity = [], [token_similarity(x)]
     for block in blocks:
         for norm, section, name, heads in (("norm1", attention, "attn", (num_heads,)), ("norm2", mlp, "mlp", ())):

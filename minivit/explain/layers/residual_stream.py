@@ -8,7 +8,7 @@ from ..style import COLOURS, WIDTH, styled
 
 def stream(trace):
     """The tokens before the first layer and after each: a list of L + 1 arrays (B, T, D)."""
-    return [trace["embedded"], *_of_each_layer(trace, "output")]
+    return [trace["norm_pre" if "norm_pre" in trace else "embedded"], *_of_each_layer(trace, "output")]
 
 
 def norms(trace, tokens=slice(None)):
@@ -19,8 +19,16 @@ def norms(trace, tokens=slice(None)):
         return float(np.linalg.norm(array[:, tokens], axis=-1).mean())
 
     return {"stream": np.array([length(z) for z in stream(trace)]),
-            "attention": np.array([length(a) for a in _of_each_layer(trace, "attended")]),
-            "MLP": np.array([length(a) for a in _of_each_layer(trace, "mlp")])}
+            "attention": np.array([length(a) for a in added(trace, "attended")]),
+            "MLP": np.array([length(a) for a in added(trace, "mlp")])}
+
+
+def added(trace, branch):
+    """What a branch of each layer adds to the stream, first layer first; LayerScale has scaled it where there is one.
+
+    branch: "attended" or "mlp".
+    """
+    return _of_each_layer(trace, f"{branch}_scaled" if f"layer.0.{branch}_scaled" in trace else branch)
 
 
 def layer_similarity(trace, tokens=slice(None)):

@@ -5,6 +5,7 @@ import numpy as np
 
 from ...engine.devices import to_device
 from ...images.preparation import denormalise
+from ..relatives import tokens_before
 from ..style import COLOURS, WIDTH, bare, draw_picture, signed_limits, styled
 
 LARGEST = 0.6                                                           # a cosine; few others reach it
@@ -21,7 +22,7 @@ def residual_stream(trace, num_layers):
 
     What all tokens share would make every two of them look alike; what is left is what tells them apart.
     """
-    names = ["embedded", *(f"layer.{i}.output" for i in range(num_layers))]
+    names = ["norm_pre" if "norm_pre" in trace else "embedded", *(f"layer.{i}.output" for i in range(num_layers))]
     stream = np.stack([to_device(trace[name], "cpu")[0] for name in names])                # (L + 1, T, D)
     return stream - stream.mean(axis=1, keepdims=True)
 
@@ -34,12 +35,12 @@ def token_journey_figure(prediction, tokens):
     tokens: their numbers, 0 for [CLS] where there is one; a patch is framed. Returns a matplotlib figure.
     """
     config = prediction.model.config
-    L, first = config.num_layers, config.num_tokens - config.num_patches
+    L, first, names = config.num_layers, config.num_prefix, tokens_before(config)
     stream = residual_stream(prediction.trace, L)                       # (L + 1, T, D)
     picture = denormalise(to_device(prediction.x[0], "cpu"), prediction.model.preprocessing)         # (H, W, 3)
     figure, axes = plt.subplots(len(tokens), L + 2, figsize=(WIDTH, 1.75 * len(tokens)), squeeze=False)
     for token, row in zip(tokens, axes):
-        draw_picture(row[0], picture, "[CLS]" if token < first else f"token {token}")
+        draw_picture(row[0], picture, names[token] if token < first else f"token {token}")
         for layer, (ax, frame) in enumerate(zip(row[1:], stream)):
             ax.imshow(picture.mean(axis=-1), cmap="gray", vmin=0, vmax=1)
             cosines = similarities(frame, token)[first:].reshape(config.grid)

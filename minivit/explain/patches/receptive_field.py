@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ... import cls_token, layer, patch_embedding, position_embedding, vit
+from ... import cls_token, layer, layer_norm, patch_embedding, position_embedding, vit
 from . import convolution
 
 
@@ -51,19 +51,21 @@ def convolution_gradient(x, stack, place):
 def vit_gradient(model, x, patch, depth):
     """|dL/dpixel| of one patch's token after `depth` layers of a ViT; 0 means right after the embedding.
 
-    x: prepared image (1, H, W, 3); patch: its place in the sequence, without [CLS]. Returns (H, W).
+    x: prepared image (1, H, W, 3); patch: its place in the sequence, counted from the first patch. Returns (H, W).
     """
     config, params = model.config, model.params
     z, patch_cache = patch_embedding.forward(x, params["patch_embed"], config.patch_size)          # (1, N, D)
-    z, cls_cache = cls_token.forward(z, vit.only(params, "cls_token"))                             # (1, T, D)
+    z, cls_cache = cls_token.forward(z, vit.only(params, *cls_token.NAMES))                        # (1, T, D)
     z, pos_cache = position_embedding.forward(z, vit.only(params, "pos_embed"), config.position, config.grid)
+    z, pre_cache = layer_norm.forward(z, params.get("norm_pre"), config.layer_norm_eps)            # (1, T, D)
     layer_caches = []
     for block in params["blocks"][:depth]:
-        z, cache = layer.forward(z, block, config.num_heads, config.layer_norm_eps, config.gelu)   # (1, T, D)
+        z, cache = layer.forward(z, block, config.num_heads, config.layer_norm_eps, config.activation)     # (1, T, D)
         layer_caches.append(cache)
-    dz = _one_output(z, (0, patch + config.class_token))
+    dz = _one_output(z, (0, patch + config.num_prefix))
     for cache in reversed(layer_caches):
         dz, _ = layer.backward(dz, cache)
+    dz, _ = layer_norm.backward(dz, pre_cache)
     dz, _ = position_embedding.backward(dz, pos_cache)
     dz, _ = cls_token.backward(dz, cls_cache)
     dx, _ = patch_embedding.backward(dz, patch_cache)

@@ -6,6 +6,7 @@ import numpy as np
 from ...engine.devices import to_device
 from ...images.preparation import denormalise
 from ...patch_embedding import patchify
+from ..relatives import tokens_before
 from ..style import COLOURS, WIDTH, bare, draw_patch_lines, draw_picture, signed_limits, styled
 
 MOST_IN_A_STRIP = 64
@@ -29,7 +30,7 @@ def sequence_figure(prediction):
     _draw_numbered(third, patches, config.grid)
     strip, matrix = bottom.subplots(2, 1, height_ratios=(0.12, 1))
     _draw_strip(strip, patches[:MOST_IN_A_STRIP], config)
-    _draw_tokens(bottom, matrix, embedded[:MOST_IN_A_STRIP + config.class_token], config)
+    _draw_tokens(bottom, matrix, embedded[:MOST_IN_A_STRIP + config.num_prefix], config)
     return figure
 
 
@@ -52,13 +53,16 @@ def _draw_numbered(ax, patches, grid):
 
 
 def _draw_strip(ax, patches, config):
-    first = int(config.class_token)
-    if first:
-        ax.add_patch(plt.Rectangle((0.06, 0.06), 0.88, 0.88, facecolor=COLOURS[1]))
+    names = tokens_before(config)
+    first = len(names)
+    for n in range(first):
+        ax.add_patch(plt.Rectangle((n + 0.06, 0.06), 0.88, 0.88, facecolor=COLOURS[1]))
+    after = "" if not first else ", after [CLS] (the orange token)" if names == ("[CLS]",) else \
+        f", after {', '.join(names)} (the orange token{'s' * (first > 1)})"
     for n, patch in enumerate(patches, start=first):
         ax.imshow(patch, extent=(n + 0.06, n + 0.94, 0.94, 0.06), aspect="auto")
     ax.set(xlim=(0, len(patches) + first), ylim=(1, 0),
-           title="4  the same patches as a sequence" + (", after [CLS] (the orange token)" if first else ""))
+           title=f"4  the same patches as a sequence{after}")
     bare(ax)
 
 

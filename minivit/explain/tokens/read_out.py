@@ -3,14 +3,19 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ..layers.residual_stream import stream
 from ..style import COLOURS, WIDTH, styled
 
 
 def read_outs(prediction):
-    """[CLS], and the mean of the patches, of a batch of images at every depth: two lists of L + 1 arrays (B, D)."""
-    trace, config = prediction.trace, prediction.model.config
-    depths = [trace["embedded"]] + [trace[f"layer.{i}.output"] for i in range(config.num_layers)]    # (B, T, D) each
-    first = int(config.class_token)
+    """[CLS], and the mean of the patches, of a batch of images at every depth: two lists of L + 1 arrays (B, D).
+
+    Raises ValueError for a model without [CLS].
+    """
+    config, depths = prediction.model.config, stream(prediction.trace)                               # (B, T, D) each
+    if not config.class_token:
+        raise ValueError("the model has no [CLS] token to read")
+    first = config.num_prefix
     return [z[:, 0] for z in depths], [z[:, first:].mean(axis=1) for z in depths]
 
 
