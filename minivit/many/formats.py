@@ -80,8 +80,8 @@ def join(path, form, parts, wanted, model):
         pyarrow = needs_pyarrow()
         with pyarrow.parquet.ParquetWriter(path, schema(wanted, model)) as writer:
             for part in parts:
-                with pyarrow.parquet.ParquetFile(part) as rows:
-                    writer.write_table(rows.read())
+                # Not ParquetFile: pyarrow below 26 reads no list of fixed length there that may be missing.
+                writer.write_table(pyarrow.parquet.read_table(part))
         return
     with open(path, "w", encoding="utf-8", newline="") as file:
         if form == "csv":
