@@ -1,8 +1,8 @@
 """[CLS] token: one learned vector, put before the patches, that will stand for the whole image.
 
-BERT introduced it for text; the ViT paper takes it over (section 3.1, equation 1). Relatives put more such tokens there:
-DeiT a distillation token, which is read out too, DINOv2 registers, which are not: the layers may keep in them what they
-would else keep in patches of little content (Darcet et al. 2023, arXiv 2309.16588).
+BERT introduced it for text; the ViT paper takes it over (section 3.1, equation 1). Relatives put more such tokens
+there: DeiT a distillation token, which is read out too, DINOv2 registers, which are not: the layers may keep in them
+what they would else keep in patches of little content (Darcet et al. 2023, arXiv 2309.16588).
 """
 
 import numpy as np

@@ -14,7 +14,19 @@ from ..errors import CheckpointError, plain
 from ..images.preparation import Preprocessing
 from ..model import VisionTransformer, as_dtype
 from ..ranges import whole
-from . import fitting, google, hugging_face, native, new_head, position_resampling, timm, torchvision
+from . import (
+    clip,
+    dino,
+    fitting,
+    google,
+    hugging_face,
+    native,
+    new_head,
+    position_resampling,
+    timm,
+    torchvision,
+    towers,
+)
 from .configuring import read_config
 from .containers import open_source, packaged  # noqa: F401 - packaged is looked up here
 from .params import read_params
@@ -23,7 +35,7 @@ from .source import damage_is_told
 from .wrapping import unstacked, unwrapped
 
 DEFAULT = "cifar10"
-FORMATS = (google, torchvision, hugging_face, timm)
+FORMATS = (google, torchvision, clip, hugging_face, dino, timm)
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     """
     if num_classes is not None:
         whole("num_classes", num_classes, 0, LARGEST["num_classes"])
-    opened = unstacked(unwrapped(open_source(source, key, revision, token), prefix))
+    opened = towers.arranged(unstacked(unwrapped(open_source(source, key, revision, token), prefix)))
     form = form_of(opened)
     dtype = as_dtype(dtype or opened.dtype)
     changes = {name: value for name, value in (
@@ -96,14 +108,19 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     _tell(ignored | (no_longer if num_classes else {}), opened.assumed, opened.label)
     origin = Origin(form.NAME, ignored | no_longer, tuple(opened.assumed), commit=opened.commit)
     if config.has_position_table:
-        origin = replace(origin, positions=params["pos_embed"], grid=config.grid, resample=resample or form.RESAMPLE)
+        origin = replace(origin, positions=params["pos_embed"], grid=config.grid, resample=resample or _way(form, places))
         params["pos_embed"] = position_resampling.resample(params["pos_embed"], config.grid, wanted.grid,
                                                            origin.resample)
     if num_classes and not config.num_classes:
         wanted = replace(wanted, num_classes=num_classes)
-        params["head"] = new_head.zeros(config.width, num_classes, dtype)
+        params |= new_head.zero_heads(wanted, dtype)
     return VisionTransformer(wanted, params, name=_name(source, opened), origin=origin,
                              labels=own_labels if labels is None else labels, preprocessing=preprocessing)
+
+
+def _way(form, places):
+    """How the weights' own code resamples positions: with registers DINOv2's smooths, as timm's does."""
+    return "timm" if "reg_token" in places else form.RESAMPLE
 
 
 def _wanted(config, changes, told_size):
@@ -119,7 +136,7 @@ def form_of(source):
     if native.KEY in source.metadata:
         return native
     for form in FORMATS:
-        if form.matches(source.shapes):
+        if form.matches([*source.shapes, *source.ignored]):
             return form
     first = next(iter(source.shapes), None)
     found = f"{first} is the first tensor without a place" if first else "it is empty"
