@@ -42,7 +42,7 @@ def compared(differences, model, module, compute):
     config = model.config
     theirs = minivit.load(grads, num_heads=HEADS, image_size=config.image_size, dtype="float64", pool=read_out(config))
     theirs, ours = flatten(theirs.params), flatten(ours)
-    if "head.bias" not in grads and any("projection" in name for name in grads):
+    if "head.bias" not in grads and any("visual_projection" in name for name in grads):
         del theirs["head.bias"], ours["head.bias"]              # the projection has none
     differences("parameters' gradients", ours, theirs)
 
