@@ -70,7 +70,7 @@ FAULTS = [
       "self.optimiser.step(_1, _2, _3, _4.weight_decay)"),
     # fine-tuning
     F("frozen weights have gradients", "training/loop", "_1.freeze", "False"),
-    F("frozen weights have moments", "training/state", "frozen.trained(params, recipe.freeze)", "params"),
+    F("frozen weights have moments", "training/state", "frozen.trained(params, recipe.freeze, config)", "params"),
     F("the average is the head alone", "training/state", "model.with_params(_1)",
       "model.with_params(self.average)"),
     F("a frozen pass leaves nothing out", "training/frozen", "draw and draw.chunk(...)", "None"),
