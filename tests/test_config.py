@@ -62,6 +62,16 @@ def test_a_relatives_sizes_and_parameters(name, side, classes, tokens, parameter
     assert minivit.parameter_count(replace(config, num_classes=classes)) == parameters
 
 
+@pytest.mark.parametrize("name, heads, mlp_width, eps", [
+    ("DINOv2-g/14", 24, 4096, 1e-6), ("DINOv2-g/14 registers", 24, 4096, 1e-6), ("CLIP-L/14", 16, 4096, 1e-5),
+    ("CLIP-B/32", 12, 3072, 1e-5), ("SigLIP-So400m/14", 16, 4304, 1e-6), ("DeiT-S/16 distilled", 6, 1536, 1e-6),
+    ("MAE-H/14", 16, 5120, 1e-6), ("g/14 MAP", 16, 6144, 1e-6), ("G/14 MAP", 16, 8192, 1e-6)])
+def test_heads_and_eps_of_the_relatives(name, heads, mlp_width, eps):
+    """timm's, which parity/test_relatives_names.py compares with those it builds."""
+    config = minivit.VARIANTS[name]
+    assert (config.num_heads, config.mlp_width, config.layer_norm_eps) == (heads, mlp_width, eps)
+
+
 def test_the_table_has_exactly_these_variants():
     assert list(minivit.VARIANTS) == [row[0] for row in TABLE] + [row[0] for row in RELATIVES]
 

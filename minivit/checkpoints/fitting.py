@@ -28,8 +28,9 @@ def fit_names(source, form):
     names = source.shapes
     places = form.name_map(names)
     ignored = {name: why for name in names for pattern, why in form.IGNORED.items() if re.match(pattern, name)}
-    further = [name for name in names if (form.BEFORE_HEAD and re.match(form.BEFORE_HEAD, name))
-               or re.match(DEEP_HEAD, name)]
+    known = {theirs for group in places.values() for theirs in group}
+    further = [name for name in names if name not in known and (
+        (form.BEFORE_HEAD and re.match(form.BEFORE_HEAD, name)) or re.match(DEEP_HEAD, name))]
     stems = head_stems(names, form.HEAD)
     if further or len(stems) > 1:
         heads = [theirs for ours in ("head.weight", "head.bias") for theirs in places.pop(ours) if theirs in names]

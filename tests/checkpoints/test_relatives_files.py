@@ -302,6 +302,75 @@ def test_a_head_on_cls_and_the_mean_side_by_side_is_refused_or_left_out():
     assert minivit.load(tensors, num_classes=2, **options).config.num_classes == 2
 
 
+def tower(model):
+    """The tensors as transformers has CLIP's and SigLIP's vision towers."""
+    made = {}
+    spelling = (("cls_token", "embeddings.class_embedding"), ("pos_embed", "embeddings.position_embedding.weight"),
+                ("patch_embed.proj", "embeddings.patch_embedding"), ("norm_pre", "pre_layrnorm"),
+                ("blocks.", "encoder.layers."), ("attn.proj", "self_attn.out_proj"), ("norm1", "layer_norm1"),
+                ("norm2", "layer_norm2"), ("attn_pool.latent", "head.probe"),
+                ("attn_pool.proj", "head.attention.out_proj"), ("attn_pool.norm", "head.layernorm"),
+                ("attn_pool.mlp", "head.mlp"))
+    for name, array in renamed(timm_names(model), *spelling).items():
+        kind = name.rpartition(".")[2]
+        if "attn.qkv" in name:
+            for part, third in zip("qkv", np.split(array, 3)):
+                made[name.replace("attn.qkv", f"self_attn.{part}_proj")] = third
+        elif "attn_pool.q" in name or "attn_pool.kv" in name:
+            made.setdefault(f"head.attention.in_proj_{kind}", []).append(array)
+        elif name.startswith("norm."):
+            made[f"post_layernorm.{kind}"] = array
+        else:
+            made[name] = array
+    for name in made:
+        if "in_proj" in name:
+            made[name] = np.concatenate(made[name])
+    for name, shape in (("embeddings.class_embedding", (-1,)), ("embeddings.position_embedding.weight", (-1, 8))):
+        if name in made:
+            made[name] = made[name].reshape(shape)
+    return made
+
+
+SIGLIP = {"class_token": False, "pool": "map", "gelu": "tanh", "num_classes": 0}
+VISION = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12, "image_size": 12,
+          "patch_size": 4}
+
+
+@pytest.mark.parametrize("name, changes", [("CLIP", {**CLIP, "num_classes": 0}), ("SigLIP", SIGLIP)])
+@pytest.mark.parametrize("whole", [False, True])
+def test_hugging_faces_towers(tmp_path, name, changes, whole, capsys):
+    """The tower alone, or beside the text side with the config of both; and without a config.json."""
+    model = small_model(**changes)
+    tensors = tower(model)
+    if whole:
+        tensors = {f"vision_model.{key}": a for key, a in tensors.items()}
+        tensors |= {"text_model.embeddings.token_embedding.weight": np.ones((20, 8), np.float32),
+                    "logit_scale": np.ones(1, np.float32)}
+    tensors |= {"vision_model." * whole + "embeddings.position_ids": np.ones((1, 10), np.float32)}
+    bare = minivit.load(tensors, num_heads=2, dtype="float64")
+    same_weights(bare, model)
+    err = capsys.readouterr().err
+    assert f"layer_norm_eps={model.config.layer_norm_eps} as in {name}'s configuration" in err
+    assert f'gelu="{model.config.gelu}"' in err and f"preprocessing as {name} has it" in err
+    assert (bare.preprocessing.mean, bare.preprocessing.std) == (OPENAI if name == "CLIP" else ((0.5,) * 3, (0.5,) * 3))
+    assert bare.preprocessing.resize == ("crop" if name == "CLIP" else "stretch")
+    assert set(bare.origin.ignored) == {key for key in tensors if "text_" in key or "logit" in key or "_ids" in key}
+    save_file(tensors, tmp_path / "model.safetensors")
+    config = {"model_type": f"{name.lower()}_vision_model", **VISION}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": name.lower(), "vision_config": VISION} if whole
+                                                     else config))
+    same_weights(minivit.load(tmp_path, dtype="float64"), model)
+
+
+def test_a_projection_of_hugging_faces_clip(capsys):
+    model = small_model(**CLIP)
+    model.params["head"]["bias"][...] = 0
+    tensors = {f"vision_model.{name}": a for name, a in tower(model).items() if not name.startswith("head.")}
+    tensors["visual_projection.weight"] = timm_names(model)["head.weight"]
+    same_weights(minivit.load(tensors, num_heads=2, dtype="float64"), model)
+    assert "a bias of 0, as a projection has none" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("tensors, said", [
     ({"embeddings.patch_embedding.weight": np.ones((8, 48), np.float32)}, "missing encoder|missing"),
     ({"embeddings.patch_embedding.weight": np.ones((8, 3, 4, 4), np.float32),

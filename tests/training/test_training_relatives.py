@@ -12,7 +12,7 @@ import minivit
 from minivit import vit
 from minivit.checkpoints.new_head import for_classes
 from minivit.commands import cli
-from minivit.training import frozen, muon, patch_dropout
+from minivit.training import frozen, loop, muon, patch_dropout
 from minivit.training.dropped import Draw
 from minivit.training.loop import train
 from minivit.training.muon import Muon
@@ -56,6 +56,14 @@ def test_the_gradient_of_what_is_not_trained_does_not_count_in_the_norm():
     assert set(grads) - set(kept) == {"pos_embed"} and list(kept) == [name for name in grads if name != "pos_embed"]
     assert frozen.trained(grads, False, BODY).keys() == grads.keys()
     assert frozen.trained(grads, True, DISTILLED).keys() == {"head"}
+
+
+def test_what_is_clipped_is_what_is_trained(tmp_path, monkeypatch):
+    seen, real = [], loop.clip
+    monkeypatch.setattr(loop, "clip", lambda grads, largest: seen.append(set(grads)) or real(grads, largest))
+    start = start_of(FIXED)
+    train(plain_colours(), start.config, replace(WHOLE, epochs=1), tmp_path, start=start, progress=False)
+    assert seen and all(names == set(start.params) - {"pos_embed"} for names in seen)
 
 
 @pytest.mark.parametrize("patches, layers", [(0.0, 0.0), (0.5, 0.6)])
