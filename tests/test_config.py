@@ -25,8 +25,8 @@ TABLE = [
 ]
 
 
-# Parameters as timm 1.0.31 counts them, its CLIP with the classes given; of MAE's encoder as transformers counts them, the
-# fixed table among them.
+# Parameters as timm 1.0.31 counts them, its CLIP with the classes given; of MAE's encoder as transformers counts them,
+# the fixed table among them.
 #   relative                    side     K      T     parameters
 RELATIVES = [
     ("DeiT-Ti/16 distilled",     224, 1000,   198,     5_910_800),

@@ -21,7 +21,7 @@ def matches(names):
     layer_scale = any(name.endswith(".ls1.gamma") for name in names)
     return any(name.startswith("blocks.") for name in names) and (
         REGISTERS in names or any(".mlp.w12." in name for name in names)
-        or any(CHUNKED.match(name) for name in names) or layer_scale and any(n.endswith("mask_token") for n in names))
+        or any(CHUNKED.match(name) for name in names) or (layer_scale and any(n.endswith("mask_token") for n in names)))
 
 
 def name_map(names):

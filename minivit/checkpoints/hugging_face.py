@@ -92,7 +92,8 @@ def _convention(source, sizes, places):
     """The fields of a file without a config.json, by what its tensors show of the family."""
     family, model_type = ("DINOv2", "dinov2") if sizes["layer_scale"] else ("ViT", "vit")
     if is_tower(source.shapes):
-        family, model_type = ("CLIP", "clip_vision_model") if "cls_token" in places else ("SigLIP", "siglip_vision_model")
+        family = "CLIP" if "cls_token" in places else "SigLIP"
+        model_type = TOWERS[family.lower()]
     eps, gelu = EPS[model_type], GELU_FORMS[ACTIVATION.get(model_type, "gelu")]
     but = " (ViT-MSN's has 1e-6)" if family == "ViT" else ""
     source.assumed.append(f"layer_norm_eps={eps} as in {family}'s configuration{but}")

@@ -1,7 +1,7 @@
 """Hugging Face's names of ViT, DeiT, MAE, I-JEPA, DINOv2, and of the vision towers of CLIP and SigLIP.
 
-One model may be spelled in several ways: files have the spelling of transformers up to version 4, modules in memory that
-of version 5. A section's spelling is the first of its row that is among the names.
+One model may be spelled in several ways: files have the spelling of transformers up to version 4, modules in memory
+that of version 5. A section's spelling is the first of its row that is among the names.
 """
 
 import re

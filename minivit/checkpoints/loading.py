@@ -108,7 +108,8 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     _tell(ignored | (no_longer if num_classes else {}), opened.assumed, opened.label)
     origin = Origin(form.NAME, ignored | no_longer, tuple(opened.assumed), commit=opened.commit)
     if config.has_position_table:
-        origin = replace(origin, positions=params["pos_embed"], grid=config.grid, resample=resample or _way(form, places))
+        origin = replace(origin, positions=params["pos_embed"], grid=config.grid,
+                         resample=resample or _way(form, places))
         params["pos_embed"] = position_resampling.resample(params["pos_embed"], config.grid, wanted.grid,
                                                            origin.resample)
     if num_classes and not config.num_classes:

@@ -21,9 +21,10 @@ WAYS = ("google", "timm", "hugging_face", "torchvision", "dino")
 
 
 def resample(table, grid, new_grid, way):
-    """A position table for new_grid from one for grid. table: (1, T, D), with or without rows for tokens
-    before the patches. grid and new_grid: (rows, columns) of patches. way: one of WAYS. The row of [CLS] is kept; a table for the same grid
-    is returned as it is. Returns (1, T', D) in table's dtype. Raises ValueError.
+    """A position table for new_grid from one for grid. table: (1, T, D), with or without rows for [CLS] and its like.
+
+    grid and new_grid: (rows, columns) of patches. way: one of WAYS. The rows before the patches' are kept; a table for
+    the same grid is returned as it is. Returns (1, T', D) in table's dtype. Raises ValueError.
     """
     if way not in WAYS:
         raise ValueError(f"resample is one of {', '.join(WAYS)}, found {way!r}")

@@ -9,6 +9,7 @@ OTHERS = {
     "prr": "attention pooling without a latent",
     "": "no pooling: it scores every token",
 }
+OF_MANY = ("mean", "normed_mean", "map")              # the read-outs of many tokens, which may leave some out
 ADVICE = "minivit reads [CLS], [CLS] and a distillation token, the mean over the patches, or attention pooling"
 
 

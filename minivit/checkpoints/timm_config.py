@@ -9,7 +9,7 @@ from ..errors import CheckpointError
 from ..images.preparation import FILTERS, Preprocessing
 from . import imagenet, json_values, timm_architectures
 from .families import IMAGENET
-from .reading_out import pool_of
+from .reading_out import OF_MANY, pool_of
 
 GELU_FORMS = {"gelu": "erf", "gelu_tanh": "tanh", "quick_gelu": "quick"}
 NORMS = ("layernorm", "layernormfp32")
@@ -64,7 +64,8 @@ def fields(config, source, places):
                  if part.get("global_pool") is not None), None)
     if pool is not None:
         found["pool"] = pool_of(source.label, pool, places)
-        found["pool_prefix"] = json_values.truth(args, "pool_include_prefix", where, False)
+        with_prefix = json_values.truth(args, "pool_include_prefix", where, False)
+        found["pool_prefix"] = with_prefix and found["pool"] in OF_MANY
     size = json_values.sides(args, "img_size", where)
     if size is None and about.get("input_size") is not None:
         channels_first = about["input_size"]

@@ -2,7 +2,7 @@
 
 from ..errors import CheckpointError
 from . import families, module_settings, timm_config
-from .reading_out import pool_of
+from .reading_out import OF_MANY, pool_of
 
 CONVENTION = {"layer_norm_eps": 1e-6, "gelu": "erf"}
 
@@ -87,7 +87,7 @@ def _of_module(module, source, places):
         if getattr(module, head, None) is not None:
             module_settings.check_head(getattr(module, head))
     fields = {"num_heads": heads, "layer_norm_eps": module_settings.same_eps(norms), **gelu, "pool": pool,
-              "pool_prefix": pool != "cls" and bool(getattr(module, "pool_include_prefix", False))}
+              "pool_prefix": pool in OF_MANY and bool(getattr(module, "pool_include_prefix", False))}
     size = getattr(module.patch_embed, "img_size", None)
     if size is not None:
         fields["image_size"] = tuple(size) if isinstance(size, (tuple, list)) else size

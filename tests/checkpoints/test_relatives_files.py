@@ -1,4 +1,4 @@
-"""The relatives' weights under their authors' own names: DINOv2's, OpenAI's CLIP, big_vision's, MAE's, and Hugging Face's.
+"""The relatives' weights under their authors' own names, DINOv2's, CLIP's, big_vision's, MAE's, and Hugging Face's.
 
 Each file is written by hand from the libraries' documentation; none of minivit.checkpoints' tables is used.
 """
@@ -93,8 +93,9 @@ def openai(model):
     """The tensors as OpenAI's CLIP has them: [CLS] (D,), positions (T, D), a projection (D, K) without bias."""
     tensors = renamed(timm_names(model), ("cls_token", "class_embedding"), ("pos_embed", "positional_embedding"),
                       ("patch_embed.proj", "conv1"), ("norm_pre", "ln_pre"), ("blocks.", "transformer.resblocks."),
-                      ("norm1", "ln_1"), ("norm2", "ln_2"), ("attn.qkv.", "attn.in_proj_"), ("attn.proj", "attn.out_proj"),
-                      ("mlp.fc1", "mlp.c_fc"), ("mlp.fc2", "mlp.c_proj"), ("norm.", "ln_post."))
+                      ("norm1", "ln_1"), ("norm2", "ln_2"), ("attn.qkv.", "attn.in_proj_"),
+                      ("attn.proj", "attn.out_proj"), ("mlp.fc1", "mlp.c_fc"), ("mlp.fc2", "mlp.c_proj"),
+                      ("norm.", "ln_post."))
     tensors["class_embedding"] = tensors["class_embedding"][0, 0]
     tensors["positional_embedding"] = tensors["positional_embedding"][0]
     if "head.weight" in tensors:
@@ -103,8 +104,8 @@ def openai(model):
     return tensors
 
 
-TEXT = {"positional_embedding": (77, 8), "text_projection": (8, 3), "logit_scale": (), "token_embedding.weight": (20, 8),
-        "transformer.resblocks.0.ln_1.weight": (8,), "ln_final.weight": (8,)}
+TEXT = {"positional_embedding": (77, 8), "text_projection": (8, 3), "logit_scale": (),
+        "token_embedding.weight": (20, 8), "transformer.resblocks.0.ln_1.weight": (8,), "ln_final.weight": (8,)}
 
 
 @pytest.mark.parametrize("prefix", ["", "visual.", "module.visual."])
@@ -131,10 +132,10 @@ def test_openais_names(prefix, classes, capsys):
 def test_clips_of_other_networks_are_refused():
     residual = {"visual.conv1.weight": np.ones((4, 3, 3, 3), np.float32), "visual.bn1.weight": np.ones(4, np.float32),
                 "visual.attnpool.positional_embedding": np.ones((5, 4), np.float32)}
-    with pytest.raises(minivit.CheckpointError, match="visual.conv1.weight is the first tensor without a place"):
+    with pytest.raises(minivit.CheckpointError, match=r"visual\.conv1\.weight is the first tensor without a place"):
         minivit.load(residual)
     coca = openai(small_model(**CLIP)) | {"attn_pool.query": np.ones((4, 8), np.float32)}
-    with pytest.raises(minivit.CheckpointError, match="attn_pool.query has no place"):
+    with pytest.raises(minivit.CheckpointError, match=r"attn_pool\.query has no place"):
         minivit.load(coca, num_heads=2)
 
 
@@ -158,7 +159,8 @@ def big_vision(model):
         {"cls_token": plain["cls_token"], "pos_embed": np.zeros((1, config.num_patches + 1, config.width)),
          "patch_embed": params["patch_embed"], "blocks": params["blocks"], "norm": params["norm"],
          "head": params["head"]}))
-    for original, linen in (("Attention_1", "Attention_0"), ("LayerNorm_2", "LayerNorm_1"), ("MlpBlock_3", "MlpBlock_0")):
+    for original, linen in (("Attention_1", "Attention_0"), ("LayerNorm_2", "LayerNorm_1"),
+                            ("MlpBlock_3", "MlpBlock_0")):
         tensors = {name.replace(original, linen): a for name, a in tensors.items()}
     del tensors["Transformer/posembed_input/pos_embedding"], tensors["cls"]
     tensors["pos_embedding"] = params["pos_embed"].astype(np.float32)
@@ -244,15 +246,15 @@ def test_positions_of_patches_alone(registers, prefix_positions):
 
 # Hugging Face: DINOv2's images are of another size than its positions
 
-HF_DINOV2 = {"model_type": "dinov2", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 1.5,
-             "image_size": 28, "patch_size": 4}
+HF_DINOV2 = {"model_type": "dinov2", "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+             "mlp_ratio": 1.5, "image_size": 28, "patch_size": 4}
 PROCESSOR = {"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 14},
              "crop_size": {"height": 12, "width": 12}, "image_mean": list(IMAGENET[0]), "image_std": list(IMAGENET[1])}
 
 
 def hugging_face_dinov2(model):
-    tensors = renamed(timm_names(model), ("cls_token", "embeddings.cls_token"), ("reg_token", "embeddings.register_tokens"),
-                      ("pos_embed", "embeddings.position_embeddings"),
+    tensors = renamed(timm_names(model), ("cls_token", "embeddings.cls_token"),
+                      ("reg_token", "embeddings.register_tokens"), ("pos_embed", "embeddings.position_embeddings"),
                       ("patch_embed.proj", "embeddings.patch_embeddings.projection"), ("blocks.", "encoder.layer."),
                       ("attn.proj", "attention.output.dense"), ("ls1.gamma", "layer_scale1.lambda1"),
                       ("ls2.gamma", "layer_scale2.lambda1"))
@@ -295,8 +297,8 @@ def test_a_head_on_cls_and_the_mean_side_by_side_is_refused_or_left_out():
     tensors = {f"dinov2.{name}": a for name, a in hugging_face_dinov2(model).items()}
     tensors |= {"classifier.weight": np.ones((3, 16), np.float32), "classifier.bias": np.ones(3, np.float32)}
     options = {"num_heads": 2, "dtype": "float64"}
-    with pytest.raises(minivit.CheckpointError, match=r"classifier.weight reads \[CLS\] and the mean of the patches side "
-                                                      r"by side, which minivit does not have: give num_classes=0"):
+    with pytest.raises(minivit.CheckpointError, match=r"classifier\.weight reads \[CLS\] and the mean of the patches "
+                                                      r"side by side, which minivit does not have: give num_classes=0"):
         minivit.load(tensors, **options)
     same_weights(minivit.load(tensors, num_classes=0, **options), model)
     assert minivit.load(tensors, num_classes=2, **options).config.num_classes == 2

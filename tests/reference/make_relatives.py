@@ -69,7 +69,8 @@ def make(name, seed):
         if hasattr(part, "fused_attn"):
             part.fused_attn = False
         if hasattr(part, "attn_drop"):
-            part.attn_drop.register_forward_hook(lambda _, inputs, a: peaks.append(float(a.detach().max(-1).values.mean())))
+            part.attn_drop.register_forward_hook(
+                lambda _, inputs, a: peaks.append(float(a.detach().max(-1).values.mean())))
     generator = torch.Generator().manual_seed(seed + 100)
     images = torch.randn(BATCH, 3, *IMAGE, generator=generator).double().requires_grad_()
     result = model(images)

@@ -1,4 +1,4 @@
-"""Training the relatives: fixed positions stay, both heads of a distilled model learn, tokens that are never dropped."""
+"""Training the relatives: fixed positions stay, both heads learn, tokens before the patches are never dropped."""
 
 from dataclasses import replace
 

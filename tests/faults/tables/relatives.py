@@ -5,6 +5,7 @@ from ..fault import Fault as F
 STORED = "tests/test_pytorch_relatives.py"
 FILES = "tests/checkpoints/test_relatives_files.py"
 TOLD = "tests/checkpoints/test_what_is_told.py"
+COUNTS, HEADS = "tests/test_config.py::test_a_relatives_sizes", "tests/test_config.py::test_heads_and_eps"
 TRAINED = "tests/training/test_training_relatives.py"
 
 FAULTS = [
@@ -63,7 +64,8 @@ FAULTS = [
       "{'cls': _1, 'distilled': slice(0, 1)}", tests=STORED),
     # tokens and positions
     F("registers before [CLS]", "cls_token", "reversed(params.values())", "params.values()", tests=STORED),
-    F("gradients of the tokens in another order", "cls_token", "reversed(cache.items())", "cache.items()", tests=STORED),
+    F("gradients of the tokens in another order", "cls_token", "reversed(cache.items())", "cache.items()",
+      tests=STORED),
     F("registers have [CLS]'s position", "position_embedding", "gap = np.zeros_like(table, ...)",
       "gap = np.repeat(table[:, :1], without, axis=1)", tests=STORED),
     F("the gradient of the positions begins at the registers", "position_embedding", "dtable[:, first + without:]",
@@ -77,18 +79,20 @@ FAULTS = [
       "self.class_token + self.dist_token", tests=TRAINED),
     # counts
     F("SwiGLU's second map is not counted", "counting", "(1 + config.gated_mlp) * _1", "_1",
-      tests="tests/test_config.py::test_a_relatives_sizes"),
+      tests=COUNTS),
     F("one LayerScale counted", "counting", "2 * D * config.layer_scale", "D * config.layer_scale",
-      tests="tests/test_config.py::test_a_relatives_sizes"),
+      tests=COUNTS),
     F("one head of two counted", "counting", "(D * K + K) * _1", "D * K + K",
-      tests="tests/test_config.py::test_a_relatives_sizes"),
+      tests=COUNTS),
     F("the missing patch bias counted", "counting", "D * config.patch_bias", "D",
-      tests="tests/test_config.py::test_a_relatives_sizes"),
-    F("DINOv2's giant has 16 heads", "variants", "{'width': 1536, 'num_heads': 24, 'mlp_width': 4096, 'gated_mlp': True}",
-      "{'width': 1536, 'num_heads': 16, 'mlp_width': 4096, 'gated_mlp': True}", tests="tests/test_config.py::test_heads_and_eps"),
-    F("CLIP's eps in the table is 1e-6", "variants", "{_1: _2, 'patch_bias': _3, 'layer_norm_eps': 1e-05, 'gelu': _4, _5: _6}",
+      tests=COUNTS),
+    F("DINOv2's giant has 16 heads", "variants",
+      "{'width': 1536, 'num_heads': 24, 'mlp_width': 4096, 'gated_mlp': True}",
+      "{'width': 1536, 'num_heads': 16, 'mlp_width': 4096, 'gated_mlp': True}", tests=HEADS),
+    F("CLIP's eps in the table is 1e-6", "variants",
+      "{_1: _2, 'patch_bias': _3, 'layer_norm_eps': 1e-05, 'gelu': _4, _5: _6}",
       "{_1: _2, 'patch_bias': _3, 'layer_norm_eps': 1e-06, 'gelu': _4, _5: _6}",
-      tests="tests/test_config.py::test_heads_and_eps"),
+      tests=HEADS),
     # training
     F("fixed positions are trained", "training/frozen", "name not in fixed", "True", tests=TRAINED),
     F("one head of two is trained", "training/frozen", "HEADS = ('head', 'head_dist')", "HEADS = ('head',)",
