@@ -148,7 +148,10 @@ def test_dinos_resampling(old, new):
     (lambda: timm_relative(block_fn=residual_post()), "timm's ResPostBlock"),
     (lambda: dinov3(), "embeddings.cls_token is the first tensor without a place"),
     (lambda: eva(), "has no place"),
-], ids=range(12))
+    (lambda: classifier("CLIP"), "a classifier on the mean of CLIP's or SigLIP's patches"),
+    (lambda: classifier("Siglip"), "a classifier on the mean of CLIP's or SigLIP's patches"),
+    (lambda: small("Siglip2VisionModel", "Siglip2VisionConfig"), "expected 4 axes"),
+], ids=range(15))
 def test_what_minivit_does_not_have_is_refused_in_one_line(make, said):
     with pytest.raises(minivit.CheckpointError, match=said) as caught:
         minivit.load(make())
@@ -162,6 +165,13 @@ def swiglu(**options):
     def made(**theirs):
         return GluMlp(**{**theirs, "act_layer": torch.nn.SiLU, "gate_last": False, **options})
     return made
+
+
+def classifier(name):
+    """CLIP's or SigLIP's vision tower below a classifier."""
+    import transformers
+    config = getattr(transformers, f"{name}Config")(vision_config=SQUARE, num_labels=CLASSES)
+    return getattr(transformers, f"{name}ForImageClassification")(config)
 
 
 def plain_swiglu():
