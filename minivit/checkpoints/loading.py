@@ -67,14 +67,15 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     source: a packaged model's name; a .safetensors, Google .npz or torch .pth file; a folder with config.json;
     OWNER/NAME on the Hugging Face hub, unless a path of that name exists; a torch module of timm, transformers or
     torchvision; a state dict of torch or NumPy. Tensors have the names of Google, timm, Hugging Face, torchvision,
-    DINOv2, OpenAI's CLIP or `minivit.save`. What shapes cannot tell (heads, eps, GELU form, read-out, grid) comes from the file's metadata,
-    config.json or the module, else from the format's convention and the variant table, and then one line on stderr
-    tells it, and model.origin.assumed; the arguments override it.
+    DINOv2, OpenAI's CLIP or `minivit.save`. What shapes cannot tell (heads, eps, GELU form, read-out, grid) comes from
+    the file's metadata, config.json or the module, else from the format's convention and the variant table, and then
+    one line on stderr tells it, and model.origin.assumed; the arguments override it.
 
     dtype: "float32" or "float64"; float32 by default, a module's own for a module. pool: "cls", "mean" or
     "normed_mean" (ViTConfig), where the final norm does not tell. image_size: pixels, one number or (height, width); a
     table of positions is resampled unless its grid is the trained one. resample: "google", "timm", "hugging_face",
-    "torchvision" or "dino", by default as the weights' own library does it (position_resampling). labels: the K classes' names. preprocessing: a minivit.Preprocessing.
+    "torchvision" or "dino", by default as the weights' own library does it (position_resampling). labels: the K
+    classes' names. preprocessing: a minivit.Preprocessing.
     num_classes: 0 for the model without its head, which then returns the representation; K for a fresh head of zeros
     where the weights' own is for another number of classes (the labels then go with it).
     key: where a file holds several state dicts, the one to read. prefix: where it holds several models, what the names

@@ -34,7 +34,8 @@ def add_loading(parser, with_image_size=True):
                            help="pixels, one number or HEIGHTxWIDTH; learned positions of another size are resampled")
     group.add_argument("--layer-norm-eps", type=float, metavar="EPS", help="LayerNorm's eps")
     group.add_argument("--gelu", choices=("erf", "tanh", "quick"), help="the form of GELU")
-    group.add_argument("--pool", choices=("cls", "mean", "normed_mean"), help="what the head reads, where nothing tells")
+    group.add_argument("--pool", choices=("cls", "mean", "normed_mean"),
+                       help="what the head reads, where nothing tells")
     group.add_argument("--key", metavar="KEY", help="the state dict to read, where a file holds several")
     group.add_argument("--prefix", metavar="TEXT", help="what the model's names begin with, where there are several")
     group.add_argument("--revision", metavar="REV", help="branch, tag or commit of OWNER/NAME on the hub (the newest)")
