@@ -3,8 +3,8 @@
     z₀ = tokens + E_pos
 
 "learned": one trained vector a token; that the patches form a grid is not built in, it emerges (Fig. 7 centre).
-"fixed": a table that is not trained (MAE). "sincos2d": fixed sines and cosines of a patch's column and row. "none": a
-bag of patches. Registers have no position, and [CLS] has none in a table of N rows.
+"fixed": a table that is not trained. "sincos2d": sines and cosines of a patch's column and row. "none": none.
+Registers have no position, and [CLS] has none in a table of N rows.
 """
 
 import numpy as np
@@ -15,18 +15,17 @@ TEMPERATURE = 10_000
 def forward(x, params, kind="learned", grid=None):
     """Add position embeddings. x: (B, T, D). params: pos_embed (1, T, D) where learned or fixed, else empty.
 
-    grid: (rows, columns) of the patches, needed by "sincos2d" and by a table of fewer than T rows. Returns (B, T, D)
-    and the cache.
+    grid: (rows, columns) of the patches, needed by all but a table of T rows. Returns (B, T, D) and the cache.
     """
     if kind in ("learned", "fixed"):
         table = params["pos_embed"]
         without = x.shape[1] - table.shape[1]                           # tokens without a position, before the patches
         first = table.shape[1] - grid[0] * grid[1] if without else 0
-        gap = np.zeros_like(table, shape=(1, without, table.shape[2]))
-        return x + np.concatenate([table[:, :first], gap, table[:, first:]], axis=1), (first, without)  # (B, T, D)
-    if kind == "sincos2d":
-        return x + _sincos_tokens(x, grid), None
-    return x, None
+        if without:
+            gap = np.zeros_like(table, shape=(1, without, table.shape[2]))
+            table = np.concatenate([table[:, :first], gap, table[:, first:]], axis=1)
+        return x + table, (first, without)                              # (B, T, D)
+    return x + _sincos_tokens(x, grid) if kind == "sincos2d" else x, None
 
 
 def backward(dy, cache):
@@ -35,15 +34,15 @@ def backward(dy, cache):
         return dy, {}
     first, without = cache
     dtable = dy.sum(axis=0, keepdims=True)                              # (1, T, D)
-    return dy, {"pos_embed": np.concatenate([dtable[:, :first], dtable[:, first + without:]], axis=1)}
+    return dy, {"pos_embed": np.delete(dtable, range(first, first + without), axis=1) if without else dtable}
 
 
 def sincos_2d(grid, width):
     """Sin-cos embeddings of a grid of patches: (1, N, D) in float64, in raster order.
 
     A quarter of the channels each for sin and cos of the column, then sin and cos of the row, with frequencies
-    10000^(-k/(D/4)), as in the masked autoencoder (He et al. 2021, arXiv 2111.06377) and, to within the frequencies'
-    end point, in big_vision. Raises ValueError unless 4 divides D.
+    10000^(-k/(D/4)), as in MAE (He et al. 2021, arXiv 2111.06377) and, but for the last frequency, in big_vision.
+    Raises ValueError unless 4 divides D.
     """
     if width % 4:
         raise ValueError(f"sin-cos 2-D positions need a width that 4 divides, found {width}")
