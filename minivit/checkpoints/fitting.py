@@ -60,6 +60,8 @@ def sizes(source, form, places):
         return found
 
     (D,) = shape("blocks.0.norm1.weight", 1)
+    # In a file a missing bias of the patches is damage; only CLIP, with its norm before the layers, has none.
+    may_lack = source.module is not None or "norm_pre.weight" in places
     M = math.prod(shape("blocks.0.mlp.fc2.weight", 2)) // max(D, 1)
     fields = {"patch_size": form.patch_size(shape("patch_embed.proj.weight", 4)), "width": D,
               "num_layers": len({ours.split(".")[1] for ours in places if ours.startswith("blocks.")}),
@@ -68,7 +70,7 @@ def sizes(source, form, places):
               "class_token": "cls_token" in places, "dist_token": "dist_token" in places,
               "registers": shape("reg_token", 3)[1] if "reg_token" in places else 0,
               "layer_scale": "blocks.0.ls1.gamma" in places, "norm_pre": "norm_pre.weight" in places,
-              "qkv_bias": "blocks.0.attn.qkv.bias" in places, "patch_bias": "patch_embed.proj.bias" in places,
+              "qkv_bias": "blocks.0.attn.qkv.bias" in places, "patch_bias": "patch_embed.proj.bias" in places or not may_lack,
               "position": "learned" if "pos_embed" in places else "none"}
     if "pos_embed" in places:
         shape("pos_embed", 3)
