@@ -70,7 +70,8 @@ def sizes(source, form, places):
               "class_token": "cls_token" in places, "dist_token": "dist_token" in places,
               "registers": shape("reg_token", 3)[1] if "reg_token" in places else 0,
               "layer_scale": "blocks.0.ls1.gamma" in places, "norm_pre": "norm_pre.weight" in places,
-              "qkv_bias": "blocks.0.attn.qkv.bias" in places, "patch_bias": "patch_embed.proj.bias" in places or not may_lack,
+              "qkv_bias": "blocks.0.attn.qkv.bias" in places,
+              "patch_bias": "patch_embed.proj.bias" in places or not may_lack,
               "position": "learned" if "pos_embed" in places else "none"}
     if "pos_embed" in places:
         shape("pos_embed", 3)

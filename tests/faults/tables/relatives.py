@@ -69,7 +69,7 @@ FAULTS = [
     F("registers have [CLS]'s position", "position_embedding", "gap = np.zeros_like(table, ...)",
       "gap = np.repeat(table[:, :1], without, axis=1)", tests=STORED),
     F("the gradient of the positions begins at the registers", "position_embedding", "range(first, first + without)",
-      "range(without)", tests=STORED),
+      "range(without)", tests="tests/test_relatives.py::test_gradients_equal"),
     F("no norm before the layers", "vit", "_1, _2 = layer_norm.forward(tokens, params.get('norm_pre'), _3)",
       "_1, _2 = tokens, layer_norm.forward(tokens, params.get('norm_pre'), _3)[1]", tests=STORED),
     F("backward passes the norm before the layers by", "vit", "_1, _2 = layer_norm.backward(dtokens, pre_cache)",
