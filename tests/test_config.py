@@ -25,8 +25,55 @@ TABLE = [
 ]
 
 
+# Parameters as timm 1.0.31 counts them, its CLIP with the classes given; of MAE's encoder as transformers counts them,
+# the fixed table among them.
+#   relative                    side     K      T     parameters
+RELATIVES = [
+    ("DeiT-Ti/16 distilled",     224, 1000,   198,     5_910_800),
+    ("DeiT-S/16 distilled",      224, 1000,   198,    22_436_432),
+    ("DeiT-B/16 distilled",      224, 1000,   198,    87_338_192),
+    ("DINOv2-S/14",              518,    0,  1370,    22_056_192),
+    ("DINOv2-B/14",              518,    0,  1370,    86_579_712),
+    ("DINOv2-L/14",              518,    0,  1370,   304_367_616),
+    ("DINOv2-g/14",              518,    0,  1370, 1_136_479_232),
+    ("DINOv2-S/14 registers",    518,    0,  1374,    22_057_344),
+    ("DINOv2-B/14 registers",    518,    0,  1374,    86_582_016),
+    ("DINOv2-L/14 registers",    518,    0,  1374,   304_370_688),
+    ("DINOv2-g/14 registers",    518,    0,  1374, 1_136_483_840),
+    ("MAE-B/16",                 224,    0,   197,    85_798_656),
+    ("MAE-L/16",                 224,    0,   197,   303_301_632),
+    ("MAE-H/14",                 224,    0,   257,   630_764_800),
+    ("CLIP-B/32",                224,  512,    50,    87_849_728),
+    ("CLIP-B/16",                224,  512,   197,    86_193_152),
+    ("CLIP-L/14",                224,  768,   257,   303_966_976),
+    ("SigLIP-B/16",              224,    0,   196,    92_884_224),
+    ("SigLIP-L/16",              256,    0,   256,   315_956_224),
+    ("SigLIP-So400m/14",         224,    0,   256,   427_680_704),
+    ("g/14 MAP",                 224, 1000,   256, 1_037_857_384),
+    ("G/14 MAP",                 224, 1000,   256, 1_882_797_416),
+]
+
+
+@pytest.mark.parametrize("name, side, classes, tokens, parameters", RELATIVES, ids=[row[0] for row in RELATIVES])
+def test_a_relatives_sizes_and_parameters(name, side, classes, tokens, parameters):
+    config = minivit.VARIANTS[name]
+    assert (config.image_size, config.num_tokens) == (side, tokens)
+    assert config.num_classes == (0 if name.startswith("CLIP") else classes)
+    assert minivit.parameter_count(replace(config, num_classes=classes)) == parameters
+
+
+@pytest.mark.parametrize("name, heads, mlp_width, eps", [
+    ("DINOv2-g/14", 24, 4096, 1e-6), ("DINOv2-g/14 registers", 24, 4096, 1e-6), ("CLIP-L/14", 16, 4096, 1e-5),
+    ("CLIP-B/32", 12, 3072, 1e-5), ("SigLIP-So400m/14", 16, 4304, 1e-6), ("DeiT-S/16 distilled", 6, 1536, 1e-6),
+    ("MAE-H/14", 16, 5120, 1e-6), ("g/14 MAP", 16, 6144, 1e-6), ("G/14 MAP", 16, 8192, 1e-6)])
+def test_heads_and_eps_of_the_relatives(name, heads, mlp_width, eps):
+    """timm's, which parity/test_relatives_names.py compares with those it builds."""
+    config = minivit.VARIANTS[name]
+    assert (config.num_heads, config.mlp_width, config.layer_norm_eps) == (heads, mlp_width, eps)
+
+
 def test_the_table_has_exactly_these_variants():
-    assert list(minivit.VARIANTS) == [row[0] for row in TABLE]
+    assert list(minivit.VARIANTS) == [row[0] for row in TABLE] + [row[0] for row in RELATIVES]
 
 
 @pytest.mark.parametrize("name, P, D, L, M, H, T, parameters, gmacs", TABLE, ids=[row[0] for row in TABLE])
@@ -97,13 +144,17 @@ def test_non_square_images_have_a_grid_of_rows_and_columns():
     ({"num_layers": 2.0}, r"num_layers is a whole number from 1 to 1,000, found 2\.0"),
     ({"num_layers": True}, "num_layers is a whole number"),
     ({"num_classes": -1}, "num_classes is a whole number"),
-    ({"pool": "max"}, "pool is one of cls, mean, found 'max'"),
-    ({"position": "rope"}, "position is one of learned, sincos2d, none"),
-    ({"gelu": "relu"}, "gelu is one of erf, tanh"),
+    ({"pool": "max"}, "pool is one of cls, mean, normed_mean, map, distilled, found 'max'"),
+    ({"position": "rope"}, "position is one of learned, fixed, sincos2d, none"),
+    ({"gelu": "relu"}, "gelu is one of erf, tanh, quick"),
     ({"layer_norm_eps": 0.0}, "layer_norm_eps is a number from 1e-20 to 1, found 0.0"),
     ({"layer_norm_eps": float("inf")}, "layer_norm_eps is a number from 1e-20 to 1, found inf"),
     ({"layer_norm_eps": float("nan")}, "layer_norm_eps is a number from 1e-20 to 1, found nan"),
     ({"class_token": False}, r"reads the \[CLS\] token"),
+    ({"class_token": False, "pool": "mean", "dist_token": True}, r"stands beside \[CLS\]"),
+    ({"pool": "distilled"}, "reads the distillation token: set dist_token=True"),
+    ({"registers": -1}, "registers is a whole number from 0 to 1,000, found -1"),
+    ({"norm_pre": 1}, "norm_pre is True or False, found 1"), ({"layer_scale": None}, "layer_scale is True or False"),
 ])
 def test_parts_that_do_not_fit_are_an_error(changes, message):
     with pytest.raises(ValueError, match=message):

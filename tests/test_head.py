@@ -18,14 +18,14 @@ class TestClsHead(SectionContract):
 
 class TestMeanHead(SectionContract):
     section = head
-    options = {"pool": "mean", "class_token": True}
+    options = {"pool": "mean", "first": 1}
 
     def case(self, rng):
         return rng.standard_normal((3, T, D)), {"fc_norm": norm_params(rng, D), "head": linear_params(rng, D, K)}
 
 
 class TestMeanHeadWithoutClsToken(TestMeanHead):
-    options = {"pool": "mean", "class_token": False}
+    options = {"pool": "mean", "first": 0}
 
 
 class TestWithoutClasses(SectionContract):
@@ -47,16 +47,16 @@ def test_cls_reads_the_first_token_through_the_final_norm(rng):
     assert (dx[:, 0] != 0).all() and (dx[:, 1:] == 0).all()
 
 
-@pytest.mark.parametrize("class_token", [True, False])
-def test_mean_reads_the_patches_and_not_the_cls_token(rng, class_token):
+@pytest.mark.parametrize("first", [0, 1, 3])
+def test_mean_reads_the_patches_and_not_what_stands_before_them(rng, first):
     x, params = TestMeanHead().case(rng)
-    y, cache = head.forward(x, params, "mean", class_token)
-    patches = x[:, 1:] if class_token else x
+    y, cache = head.forward(x, params, "mean", first)
+    patches = x[:, first:]
     pooled = sum(patches[:, n] for n in range(patches.shape[1])) / patches.shape[1]
     assert relative_error(y, expected_logits(pooled, params["fc_norm"], params["head"])) <= 1e-14
     dx, _ = head.backward(rng.standard_normal((3, K)), cache)
-    assert (dx[:, 0] == 0).all() == class_token
-    assert (dx[:, 1:] == dx[:, 1:2]).all() and (dx[:, 1] != 0).all()
+    assert (dx[:, :first] == 0).all()
+    assert (dx[:, first:] == dx[:, first:first + 1]).all() and (dx[:, first] != 0).all()
 
 
 def test_without_classes_the_representation_is_the_result(rng):

@@ -135,7 +135,7 @@ def test_the_order_of_the_patches_matters_only_through_positions(config, matters
 def test_the_configs_eps_reaches_every_norm(monkeypatch):
     seen, real = [], minivit.layer_norm.forward
     monkeypatch.setattr(minivit.layer_norm, "forward",
-                        lambda x, params, eps, *cache: seen.append(eps) or real(x, params, eps, *cache))
+                        lambda x, params, eps, *cache: (params and seen.append(eps)) or real(x, params, eps, *cache))
     config = replace(SMALL, layer_norm_eps=0.125)
     peaked_model(config)(images(config, B=1))
     assert seen == [0.125] * (2 * config.num_layers + 1)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ..config import ViTConfig
 from ..errors import CheckpointError
 from ..variants import VARIANTS
-from . import fitting, timm
+from . import fitting
 from .grids import fits, trained_size
 from .reading_out import pool_of_tensors
 
@@ -39,7 +39,9 @@ def read_config(source, form, places, changes):
         raise CheckpointError(f"{source.label}: {'; '.join(questions)}")
     config = ViTConfig(**fields)
     if config.has_position_table and "prefix_positions" not in told:
-        config = replace(config, prefix_positions=source.shapes[places["pos_embed"][0]][1] != config.num_patches)
+        rows = source.shapes[places["pos_embed"][0]][1]
+        if config.class_token and rows == config.num_patches:
+            config = replace(config, prefix_positions=False)
     if labels is not None and len(labels) != config.num_classes:
         raise CheckpointError(f"{source.label}: {len(labels)} labels do not name {config.num_classes} classes")
     return config, labels, told_size
@@ -70,11 +72,11 @@ def _size(source, form, places, fields, told, wanted, questions):
     rows = source.shapes[places["pos_embed"][0]][1]
     prefix = fields["class_token"] + fields["dist_token"]
     if told is not None and not fits(told, fields["patch_size"], rows, prefix, form.cls_row(source)):
-        if form is not timm or source.module is not None:
+        if not getattr(form, "resamples", bool)(source):
             raise CheckpointError(f"{source.label} says image_size {told}, whose patches its {rows} positions do "
                                   "not cover: the two do not belong together")
-        source.assumed.append(f"image_size={told}, as config.json says: the table of another size is resampled, as "
-                              "timm does")
+        source.assumed.append(f"image_size={told}, as its JSON says: the table of another size is resampled, as "
+                              f"{form.NAME} does")
     size, question = trained_size(rows, prefix, fields["patch_size"], form.cls_row(source), told, wanted)
     if question:
         questions.append(question)

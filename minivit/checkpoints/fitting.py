@@ -13,6 +13,8 @@ from .timm import expected_shapes
 
 OTHER_ARCHITECTURES = {
     r"[qk]_norm\.": "normalised queries and keys",
+    r"rope|inv_freq": "rotary positions",
+    r"^classifier\.": "a classifier on the mean of CLIP's or SigLIP's patches",
 }
 DEEP_HEAD = r"(head|heads|classifier)\.(mlp|layers|last_layer|projection|bottleneck)\."
 NO_HEAD = "the head has further layers, which a plain ViT has not: the model ends at its representation"
@@ -26,8 +28,9 @@ def fit_names(source, form):
     names = source.shapes
     places = form.name_map(names)
     ignored = {name: why for name in names for pattern, why in form.IGNORED.items() if re.match(pattern, name)}
-    further = [name for name in names if (form.BEFORE_HEAD and re.match(form.BEFORE_HEAD, name))
-               or re.match(DEEP_HEAD, name)]
+    known = {theirs for group in places.values() for theirs in group}
+    further = [name for name in names if name not in known and (
+        (form.BEFORE_HEAD and re.match(form.BEFORE_HEAD, name)) or re.match(DEEP_HEAD, name))]
     stems = head_stems(names, form.HEAD)
     if further or len(stems) > 1:
         heads = [theirs for ours in ("head.weight", "head.bias") for theirs in places.pop(ours) if theirs in names]
@@ -57,24 +60,39 @@ def sizes(source, form, places):
         return found
 
     (D,) = shape("blocks.0.norm1.weight", 1)
+    # In a file a missing bias of the patches is damage; only CLIP, with its norm before the layers, has none.
+    may_lack = source.module is not None or "norm_pre.weight" in places
     M = math.prod(shape("blocks.0.mlp.fc2.weight", 2)) // max(D, 1)
     fields = {"patch_size": form.patch_size(shape("patch_embed.proj.weight", 4)), "width": D,
               "num_layers": len({ours.split(".")[1] for ours in places if ours.startswith("blocks.")}),
-              "mlp_width": M, "gated_mlp": shape("blocks.0.mlp.fc1.bias", 1)[0] == 2 * M,
+              "mlp_width": M, "gated_mlp": _features(source, places, shape) == 2 * M,
               "num_classes": shape("head.bias", 1)[0] if "head.bias" in places or "head.weight" in places else 0,
               "class_token": "cls_token" in places, "dist_token": "dist_token" in places,
               "registers": shape("reg_token", 3)[1] if "reg_token" in places else 0,
               "layer_scale": "blocks.0.ls1.gamma" in places, "norm_pre": "norm_pre.weight" in places,
-              "qkv_bias": "blocks.0.attn.qkv.bias" in places, "patch_bias": "patch_embed.proj.bias" in places,
+              "qkv_bias": "blocks.0.attn.qkv.bias" in places,
+              "patch_bias": "patch_embed.proj.bias" in places or not may_lack,
               "position": "learned" if "pos_embed" in places else "none"}
     if "pos_embed" in places:
         shape("pos_embed", 3)
+    if fields["gated_mlp"] and source.module is None:
+        source.assumed.append("that the gated MLP is SwiGLU with the gate first, as DINOv2's")
     return fields
+
+
+def _features(source, places, shape):
+    """How many features the first linear map of an MLP makes: M, or 2M in one map or two where it is gated."""
+    shape("blocks.0.mlp.fc1.bias", 1)
+    return sum(source.shapes[theirs][0] for theirs in places["blocks.0.mlp.fc1.bias"] if theirs in source.shapes)
 
 
 def fit_shapes(source, form, places, config, ignored):
     """Raises CheckpointError that lists what is missing, unexpected or mis-shaped for this config."""
     expected = expected_shapes(config)
+    head = places.get("head.weight", ("",))[0]
+    if source.shapes.get(head, ())[1:] == (2 * config.width,):
+        raise CheckpointError(f"{source.label}: its head {head} reads [CLS] and the mean of the patches side by side, "
+                              "which minivit does not have: give num_classes=0 for the model without it")
     known = form.name_map(source.shapes) | places
     problems = [f"missing {theirs}" for ours in expected for theirs in known.get(ours, (ours,))
                 if theirs not in source.shapes]

@@ -22,8 +22,17 @@ NAMES = {
     "pos_embed": "Transformer/posembed_input/pos_embedding",
     "patch_embed.proj": "embedding/",
     "norm": "Transformer/encoder_norm/",
+    "attn_pool.latent": "MAPHead_0/probe",
+    "attn_pool.q": "MAPHead_0/MultiHeadDotProductAttention_0/query/",
+    "attn_pool.kv": tuple(f"MAPHead_0/MultiHeadDotProductAttention_0/{part}/" for part in ("key", "value")),
+    "attn_pool.proj": "MAPHead_0/MultiHeadDotProductAttention_0/out/",
+    "attn_pool.norm": "MAPHead_0/LayerNorm_0/",
+    "attn_pool.mlp.fc1": "MAPHead_0/MlpBlock_0/Dense_0/",
+    "attn_pool.mlp.fc2": "MAPHead_0/MlpBlock_0/Dense_1/",
     "head": "head/",
 }
+HEADS_APART = ("attn.qkv", "attn_pool.q", "attn_pool.kv")           # kernels (D, H, d)
+HEADS_TOGETHER = ("attn.proj", "attn_pool.proj")                    # (H, d, D)
 BIG_VISION_POSITIONS = "pos_embedding"
 LAYER = "Transformer/encoderblock_{i}/"
 ORIGINAL = {"attention": "MultiHeadDotProductAttention_1", "second norm": "LayerNorm_2", "mlp": "MlpBlock_3"}
@@ -40,7 +49,7 @@ def name_map(names):
     table = dict(NAMES)
     if BIG_VISION_POSITIONS in names:
         table["pos_embed"] = BIG_VISION_POSITIONS
-    layer = _layer(LINEN if any("/MlpBlock_0/" in name for name in names) else ORIGINAL)
+    layer = _layer(LINEN if any("/MlpBlock_0/" in name and "MAPHead" not in name for name in names) else ORIGINAL)
     return expand(table, layer, r"Transformer/encoderblock_(\d+)/", names, _parts)
 
 
@@ -87,22 +96,22 @@ def file_shape(name, shape, parts, config):
     D, H = config.width, config.num_heads
     if name == "patch_embed.proj.weight":
         return tuple(shape[i] for i in (2, 3, 1, 0))
-    if name.endswith("attn.qkv.weight"):
-        return (D, H, D // H)
-    if name.endswith("attn.qkv.bias"):
-        return (H, D // H)
-    if name.endswith("attn.proj.weight"):
+    module, _, part = name.rpartition(".")
+    if module.endswith(HEADS_APART):
+        return (D, H, D // H) if part == "weight" else (H, D // H)
+    if module.endswith(HEADS_TOGETHER) and part == "weight":
         return (H, D // H, D)
     return shape[::-1] if len(shape) == 2 else shape
 
 
 def to_ours(name, arrays):
     """minivit's array from the file's: kernels are (in, out) already, heads are merged by a reshape."""
-    if name == "patch_embed.proj.weight" or name.endswith("attn.proj.weight"):
+    module, _, part = name.rpartition(".")
+    if part == "weight" and module.endswith(("patch_embed.proj", *HEADS_TOGETHER)):
         return arrays[0].reshape(-1, arrays[0].shape[-1])                       # (P²C, D), (D, D)
-    if name.endswith("attn.qkv.weight"):
+    if module.endswith(HEADS_APART) and part == "weight":
         return np.concatenate([a.reshape(len(a), -1) for a in arrays], axis=1)  # (D, 3D)
-    if name.endswith("attn.qkv.bias"):
+    if module.endswith(HEADS_APART):
         return np.concatenate([a.reshape(-1) for a in arrays])                  # (3D,)
     return arrays[0]
 

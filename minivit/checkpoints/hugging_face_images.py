@@ -55,6 +55,16 @@ def preprocessing(about, where, height_width):
                          crop_offset="floor" if "crop" in resize else "round")
 
 
+def made_size(about, where):
+    """The pixels of the images that a preprocessor_config.json makes, one number or (height, width); None for any."""
+    _, _, size, crop, square = PROCESSORS[_class(about, where)]
+    cropped = json_values.truth(about, "do_center_crop", where, crop is not None)
+    made = _size(about, "crop_size", where, crop, True) if cropped else _size(about, "size", where, size, square)
+    if isinstance(made, int):
+        return None
+    return made[0] if made[0] == made[1] else made
+
+
 def _class(about, where):
     """The processor's class without its ending; ViT's where none is named, as for every model that is loaded here."""
     name = next((json_values.text(about, key, where) for key in ("image_processor_type", "feature_extractor_type")

@@ -14,7 +14,19 @@ from ..errors import CheckpointError, plain
 from ..images.preparation import Preprocessing
 from ..model import VisionTransformer, as_dtype
 from ..ranges import whole
-from . import fitting, google, hugging_face, native, new_head, position_resampling, timm, torchvision
+from . import (
+    clip,
+    dino,
+    fitting,
+    google,
+    hugging_face,
+    native,
+    new_head,
+    position_resampling,
+    timm,
+    torchvision,
+    towers,
+)
 from .configuring import read_config
 from .containers import open_source, packaged  # noqa: F401 - packaged is looked up here
 from .params import read_params
@@ -23,7 +35,7 @@ from .source import damage_is_told
 from .wrapping import unstacked, unwrapped
 
 DEFAULT = "cifar10"
-FORMATS = (google, torchvision, hugging_face, timm)
+FORMATS = (google, torchvision, clip, hugging_face, dino, timm)
 
 
 @dataclass(frozen=True)
@@ -54,15 +66,16 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
 
     source: a packaged model's name; a .safetensors, Google .npz or torch .pth file; a folder with config.json;
     OWNER/NAME on the Hugging Face hub, unless a path of that name exists; a torch module of timm, transformers or
-    torchvision; a state dict of torch or NumPy. Tensors have the names of Google, timm, Hugging Face, torchvision or
-    `minivit.save`. What shapes cannot tell (heads, eps, GELU form, read-out, grid) comes from the file's metadata,
-    config.json or the module, else from the format's convention and the variant table, and then one line on stderr
-    tells it, and model.origin.assumed; the arguments override it.
+    torchvision; a state dict of torch or NumPy. Tensors have the names of Google, timm, Hugging Face, torchvision,
+    DINOv2, OpenAI's CLIP or `minivit.save`. What shapes cannot tell (heads, eps, GELU form, read-out, grid) comes from
+    the file's metadata, config.json or the module, else from the format's convention and the variant table, and then
+    one line on stderr tells it, and model.origin.assumed; the arguments override it.
 
-    dtype: "float32" or "float64"; float32 by default, a module's own for a module. pool: "cls" or "mean", where the
-    final norm does not tell. image_size: pixels, one number or (height, width); learned positions are resampled unless
-    its grid is the trained one. resample: "google", "timm", "hugging_face" or "torchvision", by default as the weights'
-    own library does it (position_resampling). labels: the K classes' names. preprocessing: a minivit.Preprocessing.
+    dtype: "float32" or "float64"; float32 by default, a module's own for a module. pool: "cls", "mean" or
+    "normed_mean" (ViTConfig), where the final norm does not tell. image_size: pixels, one number or (height, width); a
+    table of positions is resampled unless its grid is the trained one. resample: "google", "timm", "hugging_face",
+    "torchvision" or "dino", by default as the weights' own library does it (position_resampling). labels: the K
+    classes' names. preprocessing: a minivit.Preprocessing.
     num_classes: 0 for the model without its head, which then returns the representation; K for a fresh head of zeros
     where the weights' own is for another number of classes (the labels then go with it).
     key: where a file holds several state dicts, the one to read. prefix: where it holds several models, what the names
@@ -73,7 +86,7 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     """
     if num_classes is not None:
         whole("num_classes", num_classes, 0, LARGEST["num_classes"])
-    opened = unstacked(unwrapped(open_source(source, key, revision, token), prefix))
+    opened = towers.arranged(unstacked(unwrapped(open_source(source, key, revision, token), prefix)))
     form = form_of(opened)
     dtype = as_dtype(dtype or opened.dtype)
     changes = {name: value for name, value in (
@@ -96,14 +109,20 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     _tell(ignored | (no_longer if num_classes else {}), opened.assumed, opened.label)
     origin = Origin(form.NAME, ignored | no_longer, tuple(opened.assumed), commit=opened.commit)
     if config.has_position_table:
-        origin = replace(origin, positions=params["pos_embed"], grid=config.grid, resample=resample or form.RESAMPLE)
+        origin = replace(origin, positions=params["pos_embed"], grid=config.grid,
+                         resample=resample or _way(form, places))
         params["pos_embed"] = position_resampling.resample(params["pos_embed"], config.grid, wanted.grid,
                                                            origin.resample)
     if num_classes and not config.num_classes:
         wanted = replace(wanted, num_classes=num_classes)
-        params["head"] = new_head.zeros(config.width, num_classes, dtype)
+        params |= new_head.zero_heads(wanted, dtype)
     return VisionTransformer(wanted, params, name=_name(source, opened), origin=origin,
                              labels=own_labels if labels is None else labels, preprocessing=preprocessing)
+
+
+def _way(form, places):
+    """How the weights' own code resamples positions: with registers DINOv2's smooths, as timm's does."""
+    return "timm" if "reg_token" in places else form.RESAMPLE
 
 
 def _wanted(config, changes, told_size):
@@ -119,7 +138,7 @@ def form_of(source):
     if native.KEY in source.metadata:
         return native
     for form in FORMATS:
-        if form.matches(source.shapes):
+        if form.matches([*source.shapes, *source.ignored]):
             return form
     first = next(iter(source.shapes), None)
     found = f"{first} is the first tensor without a place" if first else "it is empty"

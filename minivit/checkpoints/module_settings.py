@@ -20,6 +20,30 @@ def gelu_form(activation):
     raise CheckpointError(f"the module's activation is {name}, expected GELU")
 
 
+def all_gated(mlps):
+    """Whether the MLPs of a timm module are SwiGLU's, as DINOv2's giant has them. Raises CheckpointError for others."""
+    gated = [type(mlp).__name__ == "GluMlp" for mlp in mlps]
+    if not any(gated):
+        return False
+    odd = next((mlp for mlp in mlps if type(mlp).__name__ != "GluMlp" or mlp.gate_last
+                or type(mlp.act).__name__ != "SiLU"), None)
+    if odd is not None:
+        raise CheckpointError(f"the module has a gated MLP {type(odd).__name__} with {type(odd.act).__name__}"
+                              f"{', the gate last' * bool(getattr(odd, 'gate_last', False))}: expected SwiGLU in all "
+                              "layers, the gate first")
+    return True
+
+
+def check_pooling(pooling, heads, gelu):
+    """Raises CheckpointError for attention pooling with other heads or another GELU than the layers'."""
+    if pooling.num_heads != heads:
+        raise CheckpointError(f"the module's attention pooling has {pooling.num_heads} heads, its layers {heads}; "
+                              "minivit has one number for both")
+    if gelu_form(pooling.mlp.act) != gelu:
+        raise CheckpointError(f"the module's attention pooling has GELU in its {gelu_form(pooling.mlp.act)} form, its "
+                              f"layers in the {gelu} form; minivit has one for both")
+
+
 def same_eps(norms):
     """The eps that all these norms have. Raises CheckpointError for a norm of another kind, or two eps."""
     other = next((norm for norm in norms if "LayerNorm" not in type(norm).__name__), None)

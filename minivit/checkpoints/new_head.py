@@ -18,6 +18,12 @@ def zeros(width, num_classes, dtype):
     return {"weight": np.zeros((width, num_classes), dtype), "bias": np.zeros(num_classes, dtype)}
 
 
+def zero_heads(config, dtype):
+    """The heads of a config: {"head": …}, and "head_dist" where there are two."""
+    names = ("head", "head_dist") if config.pool == "distilled" else ("head",)
+    return {name: zeros(config.width, config.num_classes, dtype) for name in names}
+
+
 def left_out(places, found, wanted):
     """(the places without the head's, {its tensors' names: why}) where `wanted` classes are not the `found` ones.
 
@@ -26,7 +32,7 @@ def left_out(places, found, wanted):
     if wanted is None or wanted == found:
         return places, {}
     why = f"the head for {found} classes gives way to one of zeros for {wanted}" if wanted else "no head was asked for"
-    head = [ours for ours in places if ours.startswith("head.")]
+    head = [ours for ours in places if ours.startswith(("head.", "head_dist."))]
     return ({ours: theirs for ours, theirs in places.items() if ours not in head},
             {theirs: why for ours in head for theirs in places[ours]})
 
@@ -39,8 +45,8 @@ def for_classes(model, classes):
     if model.labels == list(classes):
         return model, None
     K = len(classes)
-    params = {**model.params, "head": zeros(model.config.width, K, model.dtype)}
-    fitted = VisionTransformer(replace(model.config, num_classes=K), params, labels=classes,
+    config = replace(model.config, num_classes=K)
+    fitted = VisionTransformer(config, model.params | zero_heads(config, model.dtype), labels=classes,
                                preprocessing=model.preprocessing, name=model.name, origin=model.origin)
     found, wanted = _named(model.config.num_classes, model.labels), _named(K, classes)
     name = model.name or "the model"

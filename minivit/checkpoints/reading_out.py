@@ -9,6 +9,7 @@ OTHERS = {
     "prr": "attention pooling without a latent",
     "": "no pooling: it scores every token",
 }
+OF_MANY = ("mean", "normed_mean", "map")              # the read-outs of many tokens, which may leave some out
 ADVICE = "minivit reads [CLS], [CLS] and a distillation token, the mean over the patches, or attention pooling"
 
 
@@ -18,6 +19,9 @@ def pool_of(label, global_pool, places):
     For [CLS], one token, the order of norm and pooling makes no difference; for the mean the norm's name tells it.
     """
     pool = {True: "avg", False: "token", None: "token"}.get(global_pool, global_pool)    # MAE's code has a truth value
+    if pool != "avg" and pool != "token" and "fc_norm.weight" in places:
+        raise CheckpointError(f"{label} has its final norm after {OTHERS.get(pool, 'attention pooling')}: {ADVICE}, "
+                              "the last of normed tokens")
     if pool == "token" and "cls_token" in places:
         return "distilled" if "head_dist.weight" in places else "cls"
     if pool == "avg":
@@ -31,10 +35,11 @@ def pool_of(label, global_pool, places):
 def pool_of_tensors(source, places, wanted=None):
     """The pool that the tensors tell, where nothing else does. wanted: the caller's."""
     class_token, fc_norm = "cls_token" in places, "fc_norm.weight" in places
-    if "attn_pool.latent" in places:
-        return "map"
-    if "head_dist.weight" in places:
-        return "distilled"
+    if "attn_pool.latent" in places or "head_dist.weight" in places:
+        pool = "map" if "attn_pool.latent" in places else "distilled"
+        if fc_norm:
+            raise CheckpointError(f"{source.label}: its final norm, fc_norm, comes after the read-out: {ADVICE}")
+        return pool
     if wanted == "mean" and not fc_norm:
         raise CheckpointError(f"{source.label}: its final norm comes before the read-out, so that the mean is that of "
                               "normed tokens: give pool=\"normed_mean\" (on the command line --pool normed_mean)")

@@ -13,9 +13,9 @@ import numpy as np
 from ..errors import CheckpointError
 from .source import Source, first_few
 
-# One tensor that every Vision Transformer has, its patch kernel, in each format's words.
-PATCH_KERNEL = re.compile(r"(?:.*[./])?(?:patch_embed\.proj\.weight|embeddings\.patch_embeddings\.projection\.weight|"
-                          r"conv_proj\.weight|embedding/kernel)")
+# One tensor that every Vision Transformer has, its patch kernel, in each format's words; in OpenAI's CLIP [CLS].
+PATCH_KERNEL = re.compile(r"(?:.*[./])?(?:patch_embed\.proj\.weight|embeddings\.patch_embeddings?(?:\.projection)?"
+                          r"\.weight|conv_proj\.weight|embedding/kernel|class_embedding)")
 DEEPEST = 4                 # how far down a file's dicts a state dict is looked for
 TORCH_FLOATS = ("torch.float64", "torch.float32", "torch.float16")
 

@@ -44,6 +44,11 @@ def cls_row(source):
     return timm_settings.cls_row(source)
 
 
+def resamples(source):
+    """Whether a table of another size than config.json says is resampled, as timm does it when it loads weights."""
+    return source.module is None
+
+
 def settings(source, sizes, places):
     """What a module, config.json or the convention say: (fields of ViTConfig, labels). Raises CheckpointError."""
     return timm_settings.settings(source, sizes, places)

@@ -7,12 +7,10 @@ import re
 
 from ..errors import CheckpointError
 from ..images.preparation import FILTERS, Preprocessing
-from . import imagenet, json_values
-from .reading_out import pool_of
+from . import imagenet, json_values, timm_architectures
+from .families import IMAGENET
+from .reading_out import OF_MANY, pool_of
 
-# The architectures of timm that a plain ViT can be; each has the heads of its size, unless model_args say otherwise.
-ARCHITECTURE = re.compile(r"(?P<family>vit|deit|flexivit|eva)_(?P<size>tiny|small|base|large|huge|giant|gigantic)(_|$)")
-HEADS = {"tiny": 3, "small": 6, "base": 12, "large": 16, "huge": 16, "giant": 16, "gigantic": 16}
 GELU_FORMS = {"gelu": "erf", "gelu_tanh": "tanh", "quick_gelu": "quick"}
 NORMS = ("layernorm", "layernormfp32")
 # Told by the tensors, or of no effect on what the model computes once it is trained.
@@ -23,7 +21,6 @@ WITHOUT_EFFECT = {"drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_ra
                   "weight_init", "fix_init", "device", "dtype", "strict_img_size", "dynamic_img_size", "scriptable",
                   "exportable", "no_jit", "features_only", "use_naflex", "pretrained_strict"}
 HONOURED = {"img_size", "num_heads", "act_layer", "norm_layer", "global_pool", "fc_norm", "pool_include_prefix"}
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 DEFAULT_CROP = 0.875
 # The last data set of a tag such as augreg2_in21k_ft_in1k, beside a size, is the one whose classes the head names.
 IMAGENET_TAG = re.compile(r"(^|_)in1k(_\d+)?$")
@@ -48,24 +45,27 @@ def fields(config, source, places):
                               "not have")
     found = {}
     architecture = json_values.text(config, "architecture", where, "")
-    named = ARCHITECTURE.match(architecture)
-    heads = json_values.whole(args, "num_heads", where, HEADS[named["size"]] if named else None)
+    other = timm_architectures.other_layers(architecture)
+    if other is not None:
+        raise CheckpointError(f"{where}: architecture {architecture[:60]!r} has {other}, which minivit does not have")
+    heads = json_values.whole(args, "num_heads", where, timm_architectures.heads(architecture))
     if heads is not None:
         found["num_heads"] = heads
-    activation = json_values.text(args, "act_layer", where, "quick_gelu" if "quickgelu" in architecture else "gelu")
+    activation = json_values.text(args, "act_layer", where, timm_architectures.activation(architecture))
     if activation not in GELU_FORMS:
         raise CheckpointError(f"{where}: act_layer {activation[:60]!r} is no GELU that minivit has: "
                               f"{', '.join(GELU_FORMS)}")
     norm = json_values.text(args, "norm_layer", where, "layernorm").replace("_", "").lower()
     if norm not in NORMS:
         raise CheckpointError(f"{where}: norm_layer {norm[:60]!r} is no LayerNorm")
-    found["gelu"] = GELU_FORMS[activation]
+    found |= {"gelu": GELU_FORMS[activation], "layer_norm_eps": timm_architectures.eps(architecture)}
     # The global_pool beside pretrained_cfg is for information, but it describes these very weights.
     pool = next((json_values.text(part, "global_pool", where) for part in (args, about, config)
                  if part.get("global_pool") is not None), None)
     if pool is not None:
         found["pool"] = pool_of(source.label, pool, places)
-        found["pool_prefix"] = json_values.truth(args, "pool_include_prefix", where, False)
+        with_prefix = json_values.truth(args, "pool_include_prefix", where, False)
+        found["pool_prefix"] = with_prefix and found["pool"] in OF_MANY
     size = json_values.sides(args, "img_size", where)
     if size is None and about.get("input_size") is not None:
         channels_first = about["input_size"]
@@ -78,8 +78,7 @@ def fields(config, source, places):
 def cls_row(config, label):
     """Whether the table of positions has a row for [CLS], by no_embed_class, or None where nothing tells."""
     where = f"{label}: config.json"
-    named = ARCHITECTURE.match(json_values.text(config, "architecture", where, ""))
-    usual = named["family"] == "flexivit" if named else None
+    usual = timm_architectures.has_no_prefix_positions(json_values.text(config, "architecture", where, ""))
     without = json_values.truth(json_values.table(config, "model_args", where), "no_embed_class", where, usual)
     return None if without is None else not without
 

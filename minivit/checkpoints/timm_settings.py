@@ -1,8 +1,8 @@
 """What timm's modules say beside their weights, and where to ask: a module, config.json, or the convention."""
 
 from ..errors import CheckpointError
-from . import module_settings, timm_config
-from .reading_out import pool_of
+from . import families, module_settings, timm_config
+from .reading_out import OF_MANY, pool_of
 
 CONVENTION = {"layer_norm_eps": 1e-6, "gelu": "erf"}
 
@@ -13,9 +13,25 @@ def settings(source, sizes, places):
         return CONVENTION | _of_module(source.module, source, places), None
     config = timm_config.of(source)
     if config is None:
-        return CONVENTION, None
+        return _convention(source, places), None
     return CONVENTION | timm_config.fields(config, source, places), timm_config.labels(
         config, sizes["num_classes"], source.label)
+
+
+def _convention(source, places):
+    """The fields of a file of which only the tensors tell something, CLIP's eps and MAE's fixed positions among it."""
+    fields = dict(CONVENTION)
+    if "norm_pre.weight" in places:
+        fields["layer_norm_eps"] = 1e-5
+        source.assumed.append("layer_norm_eps=1e-5 as timm's models with a norm before the layers have")
+        source.assumed.append('gelu="erf" (OpenAI\'s weights of CLIP have gelu="quick")')
+    if "dist_token" in places and "head.weight" not in places:
+        fields["pool"] = "distilled"
+        source.assumed.append('pool="distilled", the mean of both tokens, as timm has without a head')
+    if any(name.endswith("decoder_pos_embed") for name in source.ignored):
+        fields["position"] = "fixed"
+        source.assumed.append('position="fixed", as beside a decoder of masked pre-training')
+    return fields
 
 
 def cls_row(source):
@@ -31,6 +47,11 @@ def preprocessing(source, config):
     about = getattr(source.module, "pretrained_cfg", None) or (timm_config.of(source) or {}).get("pretrained_cfg")
     if about:
         return timm_config.preprocessing(about, f"{source.label}: its pretrained_cfg")
+    family = (families.CLIP if config.norm_pre else families.DEIT if config.dist_token
+              else families.DINOV2 if config.layer_scale else families.MAE if config.position == "fixed"
+              else families.SIGLIP if config.pool == "map" else None)
+    if family is not None:
+        return family.told(source)
     source.assumed.append("preprocessing as most of timm's ViTs have it (mean and std 0.5, bicubic)")
     return timm_config.usual_preprocessing(config)
 
@@ -52,12 +73,21 @@ def _of_module(module, source, places):
     fc_norm = "fc_norm.weight" in places
     norms = [norm for block in blocks for norm in (block.norm1, block.norm2)]
     norms.append(module.fc_norm if fc_norm else module.norm)
-    if getattr(module, "head", None) is not None:
-        module_settings.check_head(module.head)
-    fields = {"num_heads": heads, "layer_norm_eps": module_settings.same_eps(norms),
-              "gelu": module_settings.same((module_settings.gelu_form(block.mlp.act) for block in blocks), "GELU"),
-              "pool": pool_of(source.label, getattr(module, "global_pool", "token"), places),
-              "pool_prefix": bool(getattr(module, "pool_include_prefix", False))}
+    norms += [module.norm_pre] if "norm_pre.weight" in places else []
+    mlps = [block.mlp for block in blocks]
+    pool = pool_of(source.label, getattr(module, "global_pool", "token"), places)
+    if pool == "cls" and type(module).__name__ == "VisionTransformerDistilled" and "head.weight" not in places:
+        pool = "distilled"              # without a head it returns the mean of both tokens
+    gelu = {} if module_settings.all_gated(mlps) else {
+        "gelu": module_settings.same((module_settings.gelu_form(mlp.act) for mlp in mlps), "GELU")}
+    if pool == "map":
+        norms.append(module.attn_pool.norm)
+        module_settings.check_pooling(module.attn_pool, heads, gelu.get("gelu", "erf"))
+    for head in ("head", "head_dist"):
+        if getattr(module, head, None) is not None:
+            module_settings.check_head(getattr(module, head))
+    fields = {"num_heads": heads, "layer_norm_eps": module_settings.same_eps(norms), **gelu, "pool": pool,
+              "pool_prefix": pool in OF_MANY and bool(getattr(module, "pool_include_prefix", False))}
     size = getattr(module.patch_embed, "img_size", None)
     if size is not None:
         fields["image_size"] = tuple(size) if isinstance(size, (tuple, list)) else size

@@ -10,9 +10,11 @@ from dataclasses import replace
 from ..errors import CheckpointError
 from .source import first_few
 
-# The patch kernel in each format's words; what precedes it is the wrapper's. "vit." is Hugging Face's own.
+# The patch kernel in each format's words, in OpenAI's CLIP, whose word is any network's, [CLS]; what precedes it is
+# the wrapper's. "vit." is Hugging Face's own.
 AFTER_PREFIX = re.compile(r"(?P<prefix>(?:.*?[./])??)(?:patch_embed\.proj\.weight|conv_proj\.weight|embedding/kernel|"
-                          r"(?:vit\.|deit\.)?embeddings\.patch_embeddings\.projection\.weight)")
+                          r"(?:visual\.)?(?<!embeddings\.)class_embedding|(?:vit\.|deit\.|vision_model\.)?"
+                          r"embeddings\.(?:patch_embeddings\.projection|patch_embedding)\.weight)")
 OPTIMISER = "the state of an optimiser, not of the model"
 EXTRAS = {
     r"opt/(?!target/)|opt_state/|optimizer[./]|chrono/": OPTIMISER,

@@ -4,7 +4,7 @@
     path               string                                  path
     error              string, null where the image was read   error
     top                list of {label, probability}            label1, probability1, label2, ...
-    representation     fixed-size list of D halffloat or float y0, y1, ... y(D-1)
+    representation     list of D halffloat or float            y0, y1, ... y(D-1)
     distance, entropy  list of L double: pixels, nats          distance0, ..., entropy0, ...
 
 A JSON file is an array of objects with the columns as Parquet has them, an object on each line. A column that nobody
@@ -80,8 +80,8 @@ def join(path, form, parts, wanted, model):
         pyarrow = needs_pyarrow()
         with pyarrow.parquet.ParquetWriter(path, schema(wanted, model)) as writer:
             for part in parts:
-                # Not ParquetFile: pyarrow below 26 reads no list of fixed length there that may be missing.
-                writer.write_table(pyarrow.parquet.read_table(part))
+                with pyarrow.parquet.ParquetFile(part) as rows:
+                    writer.write_table(rows.read())
         return
     with open(path, "w", encoding="utf-8", newline="") as file:
         if form == "csv":
@@ -116,11 +116,12 @@ def printed(rows, form, wanted, model):
 def schema(wanted, model):
     """The pyarrow schema of the table above."""
     arrow, types = needs_pyarrow(), []
-    for name, length in columns(wanted, model).items():
+    for name in columns(wanted, model):
         if name == "top":
             kind = arrow.list_(arrow.struct([("label", arrow.string()), ("probability", arrow.float64())]))
         elif name == "representation":
-            kind = arrow.list_(arrow.float16() if wanted.representation == "float16" else arrow.float32(), length)
+            # Not of fixed length: pyarrow below 26 cannot read such lists where one is missing.
+            kind = arrow.list_(arrow.float16() if wanted.representation == "float16" else arrow.float32())
         else:
             kind = arrow.list_(arrow.float64())
         types.append((name, kind))

@@ -66,7 +66,7 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
         model = _begin_with(start, model)
     about["start"] = None if start is None else fingerprint(model.params)
     model = model.to(device)
-    state = State.of(model.params, recipe)
+    state = State.of(model.params, recipe, config)
     state.restore(folder, about)
     write_hashes(data, folder)
     saved = time.perf_counter()
@@ -135,7 +135,7 @@ def _step(model, state, recipe, batch, rate, left):
     draw = Draw.of(rng, len(x), model.config, recipe.patch_dropout * left, recipe.stochastic_depth)
     passed = frozen.training_pass(model, x, targets, draw) if recipe.freeze else model.training_pass(x, targets, draw)
     value, grads, logits = passed
-    grads, _ = clip(grads, recipe.largest_gradient)
+    grads, _ = clip(frozen.trained(grads, recipe.freeze, model.config), recipe.largest_gradient)
     state.update(grads, rate, recipe)
     value = float(value)                                     # a GPU waits here, once it has all of the step to do
     if not math.isfinite(value):

@@ -6,8 +6,8 @@
 
 A step moves a matrix equally far in all of its directions, where a gradient's few largest singular values would
 dominate. The factor (equation 4 of the second source) gives it the size of AdamW's steps, so that both share rate and
-decay. Query, key and value are three matrices. AdamW takes all that is no layer's matrix: embeddings, norms, biases,
-head.
+decay. Query, key and value are three matrices, and a gated MLP's first map is two. AdamW takes all that is no layer's
+matrix: embeddings, norms, biases, head.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Muon:
             m *= self.mu
             m += g
             w *= 1 - rate * decay
-            parts = 3 if name.endswith("qkv.weight") else 1
+            parts = matrices(name, w, params)
             return list(zip(np.split(w, parts, axis=1), np.split(g + self.mu * m, parts, axis=1)))
 
         def move(pairs):
@@ -89,6 +89,14 @@ class Muon:
 def orthogonalised(name):
     """Whether Muon takes this parameter: a weight matrix inside a layer."""
     return name.startswith("blocks.") and decays(name)
+
+
+def matrices(name, w, params):
+    """How many matrices a weight (in, out) is, side by side: q, k and v, or the two of a gated MLP."""
+    if name.endswith("qkv.weight"):
+        return 3
+    gated = name.endswith("mlp.fc1.weight") and w.shape[1] == 2 * len(params[name.replace("fc1", "fc2")])
+    return 2 if gated else 1
 
 
 def orthogonal(g):

@@ -47,7 +47,7 @@ class AdamW:
         def of_parameter(name):
             arrays = (params[name], grads[name], self.first[name], self.second[name])
             # Numbers alone are worked out here: inside `update`, a GPU would do it in float32, and for every element.
-            own = rate * head_rate if name.startswith("head.") else rate
+            own = rate * head_rate if name.startswith(("head.", "head_dist.")) else rate
             whole = (1 - own * decay if decays(name) else 1.0, self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2,
                      own / (1 - self.beta1 ** self.steps), correction, self.epsilon)
             if all(a.flags.c_contiguous for a in arrays):

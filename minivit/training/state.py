@@ -37,9 +37,9 @@ class State:
     sums: dict = field(default_factory=lambda: {"loss": 0.0, "right": 0, "images": 0, "seconds": 0.0})
 
     @classmethod
-    def of(cls, params, recipe):
+    def of(cls, params, recipe, config):
         """The state before the first step."""
-        trained = frozen.trained(params, recipe.freeze)
+        trained = frozen.trained(params, recipe.freeze, config)
         average = tree_map(lambda a: a.copy(), trained) if recipe.average else None
         return cls(params, OPTIMISERS[recipe.optimiser].for_params(trained), average)
 

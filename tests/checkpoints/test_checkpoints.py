@@ -134,11 +134,23 @@ def test_overrides(tmp_path):
 
 
 @pytest.mark.parametrize("extra, hint", [
-    ("dist_token", "distillation"), ("blocks.0.ls1.gamma", "LayerScale"), ("reg_token", "register"),
-    ("attn_pool.latent", "SigLIP"), ("blocks.0.attn.q_norm.weight", "normalised queries"), ("head_dist.bias", "DeiT")])
+    ("blocks.0.attn.q_norm.weight", "normalised queries"), ("rope.periods", "rotary positions"),
+    ("blocks.0.attn.q_bias", ""), ("blocks.0.mlp.fc1_g.weight", ""), ("blocks.0.mlp.norm.weight", ""),
+    ("attn_pool.pos_embed", ""), ("blocks.0.attn.norm.weight", "")])
 def test_the_first_tensor_without_a_place_is_named(extra, hint, tmp_path):
     path = write("timm", {**checkpoint_files.timm(small_model()), extra: np.ones((1, 1, 8), np.float32)}, tmp_path)
     with pytest.raises(minivit.CheckpointError, match=f"{extra} has no place.*{hint}"):
+        minivit.load(path, num_heads=2)
+
+
+@pytest.mark.parametrize("extra, said", [
+    ("blocks.0.ls1.gamma", r"missing blocks\.0\.ls2\.gamma; missing blocks\.1\.ls1"),
+    ("attn_pool.latent", r"missing attn_pool\.q\.weight"), ("head_dist.bias", "unexpected head_dist.bias"),
+    ("head_dist.weight", "reads the distillation token"), ("dist_token", "cover no square grid"),
+    ("norm_pre.weight", r"missing norm_pre\.bias")])
+def test_half_a_relative_is_refused(extra, said, tmp_path):
+    path = write("timm", {**checkpoint_files.timm(small_model()), extra: np.ones((1, 1, 8), np.float32)}, tmp_path)
+    with pytest.raises(ValueError, match=said):
         minivit.load(path, num_heads=2)
 
 

@@ -404,10 +404,11 @@ def test_without_huggingface_hub(monkeypatch):
 
 def test_families_that_minivit_lacks_are_refused_by_name(hub, tmp_path):
     folder = transformers_folder(tmp_path / "files")
-    config = json.loads((folder / "config.json").read_text("utf-8")) | {"model_type": "dinov2"}
+    config = json.loads((folder / "config.json").read_text("utf-8")) | {"model_type": "dinov3_vit"}
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
-    hub.push("facebook/dinov2-small", folder)
-    assert line("facebook/dinov2-small").startswith("facebook/dinov2-small: its config.json has model_type 'dinov2'")
+    hub.push("facebook/dinov3-small", folder)
+    assert line("facebook/dinov3-small").startswith("facebook/dinov3-small: its config.json has model_type "
+                                                    "'dinov3_vit'")
 
 
 def test_the_names_of_the_files_are_those_of_a_folder():

@@ -1,8 +1,10 @@
 """What a source says is honoured or refused by name; what nothing tells is asked for, or assumed and told."""
 
 import json
+from dataclasses import replace
 
 import checkpoint_files
+import numpy as np
 import pytest
 from checkpoint_files import CONFIG, small_model
 from peaked import images, peaked_model, relative_error
@@ -41,16 +43,17 @@ def test_the_relatives_of_vit_at_hugging_face(model_type, eps, tmp_path):
     config = {**HF, "model_type": model_type, "num_attention_heads": 4}
     path = folder(tmp_path, checkpoint_files.hugging_face(model), config)
     loaded = minivit.load(path, dtype="float64")
-    assert loaded.config == model.config
+    assert loaded.config == minivit.variants.as_config(model.config,
+                                                       position="fixed" if model_type == "vit_mae" else "learned")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "vision-encoder-decoder", "encoder": config}))
-    assert minivit.load(path).config == model.config
+    assert minivit.load(path).config == loaded.config
     (tmp_path / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-3}))
     assert minivit.load(path).config.layer_norm_eps == 1e-3
 
 
 @pytest.mark.parametrize("change, said", [
     ({"model_type": "yolos"}, "model_type 'yolos', expected one of vit"), ({"model_type": None}, "model_type 'None'"),
-    ({"hidden_act": "quick_gelu"}, "hidden_act 'quick_gelu' is no GELU"), ({"hidden_act": 3}, "expected a text"),
+    ({"hidden_act": "silu"}, "hidden_act 'silu' is no GELU"), ({"hidden_act": 3}, "expected a text"),
     ({"image_size": 16}, "says image_size 16, whose patches its 10 positions do not cover"),
     ({"image_size": [12]}, "image_size is"), ({"image_size": -12}, "image_size is"),
     ({"image_size": True}, "image_size"),
@@ -144,11 +147,13 @@ def test_a_size_that_the_table_does_not_have_is_resampled_as_timm_does(tmp_path,
 
 @pytest.mark.parametrize("changes, said", [
     ({"model_args": {"act_layer": "relu"}}, "act_layer 'relu'"), ({"model_args": {"mlp_layer": "SwiGLU"}}, "mlp_layer"),
-    ({"model_args": {"act_layer": "quick_gelu"}}, "quick_gelu"), ({"model_args": {"norm_layer": "rmsnorm"}}, "rmsnorm"),
-    ({"architecture": "vit_base_patch16_clip_quickgelu_224"}, "quick_gelu"),
-    ({"global_pool": "avg"}, "the mean after its final norm"), ({"global_pool": "max"}, "the largest value"),
+    ({"model_args": {"norm_layer": "rmsnorm"}}, "rmsnorm"), ({"global_pool": "max"}, "the largest value"),
+    ({"architecture": "vit_base_patch16_rpn_224"}, "the norms after attention and MLP"),
+    ({"architecture": "aimv2_large_patch14_224"}, "other norms"),
+    ({"architecture": "vit_base_patch16_radio_v3"}, "other positions"),
+    ({"architecture": "vit_dwee_patch16_reg1_gap_256"}, "differential attention"),
     ({"pretrained_cfg": {"global_pool": "avgmax"}}, "half the mean and half"),
-    ({"global_pool": "map"}, "attention pooling"),
+    ({"global_pool": "map"}, "missing attn_pool.latent"),
     ({"model_args": {"global_pool": ""}}, "no pooling"), ({"model_args": {"global_pool": "prr"}}, "attention pooling"),
     ({"pretrained_cfg": {"input_size": [12, 12]}}, r"expected \[3, height, width\]"),
     ({"model_args": []}, "JSON object"),
@@ -173,9 +178,50 @@ def test_the_read_out_that_timm_tells(tmp_path):
     mean = mean.with_params({**cls.params, "fc_norm": cls.params["norm"]} | {})
     del mean.params["norm"]
     assert relative_error(loaded(images(CONFIG)), mean(images(CONFIG))) <= 1e-12
-    args = {"global_pool": "avg", "pool_include_prefix": True}
-    with pytest.raises(minivit.CheckpointError, match=r"mean over all tokens, \[CLS\] among them"):
-        minivit.load(timm_folder(tmp_path, tensors, model_args=args))
+    args = {"global_pool": "avg", "pool_include_prefix": True, "num_heads": 2}
+    loaded = minivit.load(timm_folder(tmp_path, tensors, model_args=args), dtype="float64")
+    everything = replace(mean.config, pool_prefix=True)
+    expected = minivit.VisionTransformer(everything, mean.params)(images(CONFIG))
+    assert loaded.config == everything and relative_error(loaded(images(CONFIG)), expected) <= 1e-12
+    plain = checkpoint_files.timm(cls)
+    loaded = minivit.load(timm_folder(tmp_path, plain, global_pool="avg"), dtype="float64")
+    normed = minivit.VisionTransformer(replace(cls.config, pool="normed_mean"), cls.params)
+    assert loaded.config == normed.config
+    assert relative_error(loaded(images(CONFIG)), normed(images(CONFIG))) <= 1e-12
+
+
+def test_attention_pooling_before_the_final_norm_is_refused(tmp_path):
+    model = small_model(pool="map", class_token=False)
+    tensors = with_fc_norm({name: a.astype(np.float32) for name, a in minivit.state_dict(model).items()})
+    with pytest.raises(minivit.CheckpointError, match="has its final norm after attention pooling"):
+        minivit.load(timm_folder(tmp_path, tensors, global_pool="map"))
+    with pytest.raises(minivit.CheckpointError, match="its final norm, fc_norm, comes after the read-out"):
+        minivit.load(tensors, num_heads=2)
+
+
+@pytest.mark.parametrize("architecture, args, expected", [
+    ("vit_base_patch16_clip_quickgelu_224", {}, {"gelu": "quick", "layer_norm_eps": 1e-5}),
+    ("vit_base_patch16_clip_224", {}, {"gelu": "erf", "layer_norm_eps": 1e-5}),
+    ("vit_base_patch16_224", {"act_layer": "quick_gelu"}, {"gelu": "quick", "layer_norm_eps": 1e-6}),
+    ("vit_so400m_patch16_siglip_256", {}, {"gelu": "tanh", "layer_norm_eps": 1e-6}),
+    ("beit3_base_patch16_224", {}, {"gelu": "erf", "layer_norm_eps": 1e-5}),
+])
+def test_what_an_architecture_of_timm_means(architecture, args, expected, tmp_path):
+    config = minivit.load(timm_folder(tmp_path, architecture=architecture,
+                                      model_args={"num_heads": 2, **args})).config
+    assert {name: getattr(config, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("architecture, heads", [("vit_tiny_patch16_224", 3), ("vit_giant_patch14_dinov2", 24),
+                                                 ("vit_giant_patch14_clip_224", 16),
+                                                 ("vit_so400m_patch14_siglip_224", 16),
+                                                 ("deit3_medium_patch16_224", 8)])
+def test_heads_of_an_architecture_of_timm(architecture, heads, tmp_path):
+    tensors = checkpoint_files.timm(small_model(width=96, num_heads=heads))
+    if architecture.startswith("deit3"):
+        tensors["pos_embed"] = tensors["pos_embed"][:, 1:]              # [CLS] has no position there
+    found = minivit.load(timm_folder(tmp_path, tensors, architecture=architecture, model_args={}))
+    assert found.config.num_heads == heads
 
 
 @pytest.mark.parametrize("about, expected", [
@@ -235,7 +281,12 @@ def test_a_table_without_a_position_for_cls():
     with pytest.raises(minivit.CheckpointError, match=r"a square grid without \[CLS\], or another grid with it: give"):
         minivit.load(tensors, num_heads=2)
     loaded = minivit.load(tensors, num_heads=2, image_size=12)
-    assert loaded.config.grid == (3, 3) and not loaded.params["pos_embed"][:, 0].any()
+    assert loaded.config.grid == (3, 3) and not loaded.config.prefix_positions
+    assert loaded.params["pos_embed"].shape == (1, 9, 8)
+    model = small_model()
+    model.params["pos_embed"][:, 0] = 0
+    loaded = minivit.load(tensors, num_heads=2, image_size=12, dtype="float64")
+    assert relative_error(loaded(images(CONFIG)), model(images(CONFIG))) <= 1e-12
     assert minivit.load(tensors, num_heads=2, image_size=(8, 16)).params["pos_embed"].shape == (1, 9, 8)
 
 
@@ -245,11 +296,15 @@ def test_read_outs_that_tensors_tell(capsys):
     assert minivit.load(pooled, num_heads=2).config.pool == "mean"
     assert 'pool="mean", as the norm called fc_norm suggests' in capsys.readouterr().err
     assert minivit.load(pooled, num_heads=2, pool="cls").config.pool == "cls"
-    with pytest.raises(minivit.CheckpointError, match="would be the mean after its final norm"):
+    with pytest.raises(minivit.CheckpointError, match='give pool="normed_mean"'):
         minivit.load(tensors, num_heads=2, pool="mean")
+    assert minivit.load(tensors, num_heads=2, pool="normed_mean").config.pool == "normed_mean"
     del tensors["cls_token"]
-    with pytest.raises(minivit.CheckpointError, match=r"no \[CLS\] token, and its final norm comes before"):
-        minivit.load(tensors, num_heads=2)
+    tensors["pos_embed"] = tensors["pos_embed"][:, 1:]
+    capsys.readouterr()
+    loaded = minivit.load(tensors, num_heads=2)
+    assert (loaded.config.pool, loaded.config.prefix_positions) == ("normed_mean", True)
+    assert 'pool="normed_mean", as a model without [CLS]' in capsys.readouterr().err
 
 
 def test_files_of_google_without_positions():

@@ -59,7 +59,7 @@ def peaked(module, width, seed=0):
                 if tensor.shape[0] == 3 * width:
                     tensor[2 * width:] *= 0.5
             else:
-                fan_in = tensor[0].numel()
+                fan_in = tensor[0].numel() if tensor.ndim else 1
                 normal(tensor, 0.65 / fan_in ** 0.5)
     return module.eval()
 

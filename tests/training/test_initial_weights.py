@@ -76,3 +76,20 @@ def test_every_token_has_a_position_and_every_number_is_counted(class_token):
     assert params["pos_embed"].shape == (1, 64 + class_token, D) and ("cls_token" in params) == class_token
     assert config.num_tokens == 64 + class_token
     assert minivit.parameter_count(config) == sum(a.size for a in params.values())
+
+
+def test_the_relatives_begin_as_their_papers_say():
+    """LayerScale at 1e-5 (DINOv2), so that each layer is nearly the identity; the fixed table is sines and cosines."""
+    config = minivit.ViTConfig(patch_size=4, width=8, num_layers=2, mlp_width=12, num_heads=2, num_classes=3,
+                               image_size=8, layer_scale=True, position="fixed", dist_token=True, pool="distilled",
+                               registers=2)
+    params = minivit.init(config, seed=3, dtype="float64").params
+    assert all((block[name]["gamma"] == np.float32(1e-5)).all() for block in params["blocks"]
+               for name in ("ls1", "ls2"))
+    assert (params["pos_embed"][:, :2] == 0).all()
+    x, y = 1, 0                                                         # patch 1 is at column 1 of row 0
+    angles = np.array([1.0, 0.01])                                      # 10000^(-k / 2)
+    expected = np.concatenate([np.sin(x * angles), np.cos(x * angles), np.sin(y * angles), np.cos(y * angles)])
+    np.testing.assert_allclose(params["pos_embed"][0, 3], expected, atol=1e-7)
+    assert not np.array_equal(params["head"]["weight"], params["head_dist"]["weight"])
+    assert params["reg_token"].shape == (1, 2, 8) and 0 < np.abs(params["reg_token"]).max() < 0.1

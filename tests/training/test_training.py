@@ -189,7 +189,7 @@ def test_mixing_is_the_share_of_the_batches_that_are_mixed(how):
 
 def test_average_follows_the_weights():
     model = minivit.init(TINY, seed=0)
-    state = State.of(model.params, replace(SHORT, average=0.7))
+    state = State.of(model.params, replace(SHORT, average=0.7), model.config)
     expected = model.params["head"]["weight"].astype(float)
     rng = np.random.default_rng(0)
     for step in range(1, 30):
@@ -200,7 +200,7 @@ def test_average_follows_the_weights():
     averaged = state.result(model)
     np.testing.assert_allclose(averaged.params["head"]["weight"], expected, atol=1e-6)
     assert np.abs(expected - model.params["head"]["weight"]).max() > 1e-3
-    assert State.of(model.params, SHORT).result(model) is model
+    assert State.of(model.params, SHORT, model.config).result(model) is model
 
 
 # Runs.
@@ -571,7 +571,7 @@ def test_a_state_from_before_a_setting_existed_goes_on(tmp_path):
 def test_the_state_holds_every_array_of_the_optimiser(tmp_path, recipe):
     run(tmp_path, recipe, stop_after=2)
     found = load_file(tmp_path / "state.safetensors")
-    state = State.of(minivit.init(TINY, seed=0).params, recipe)
+    state = State.of(minivit.init(TINY, seed=0).params, recipe, TINY)
     assert sorted(found) == sorted(state.arrays())
     parts = {name.partition("/")[0] for name in found}
     assert parts == {"weights", "first", "second"} | ({"momentum"} if recipe.optimiser == "muon" else set())

@@ -13,9 +13,10 @@ FAULTS = [
     F("pixel gradients left in patch order", "patch_embedding", "_1.reshape(B, rows * P, columns * P, -1)",
       "patches.reshape(B, rows * P, columns * P, -1)"),
     # [CLS] token
-    F("[CLS] gradient of the first image only", "cls_token", "_1[:, :1].sum(axis=0, keepdims=True)", "_1[:1, :1]"),
-    F("[CLS] gradient averaged over the batch", "cls_token", "_1[:, :1].sum(...)", "_1[:, :1].mean(...)"),
-    F("[CLS] behind the patches", "cls_token", "[_1, x]", "[x, _1]"),
+    F("[CLS] gradient of the first image only", "cls_token", "_1[:, :count].sum(axis=0, keepdims=True)",
+      "_1[:1, :count]"),
+    F("[CLS] gradient averaged over the batch", "cls_token", "_1[:, :count].sum(...)", "_1[:, :count].mean(...)"),
+    F("[CLS] behind the patches", "cls_token", "[*_1, x]", "[x, *_1]"),
     # position embedding
     F("position gradient averaged over the batch", "position_embedding", "dy.sum(...)", "dy.mean(...)"),
     F("rows and columns swapped in sin-cos", "position_embedding", "(column, row)", "(row, column)"),
@@ -63,10 +64,11 @@ FAULTS = [
     F("no maximum subtracted", "softmax", "s - s.max(axis=-1, keepdims=True)", "s"),
     F("normalised over the queries", "softmax", "a.sum(axis=-1, keepdims=True)", "a.sum(axis=0)"),
     # GELU
-    F("tanh form for erf", "gelu", "erf_form if form == 'erf' else tanh_form", "tanh_form"),
+    F("tanh form for erf", "gelu", "{'erf': erf_form, 'tanh': tanh_form, 'quick': quick_form}[form]",
+      "{'erf': tanh_form, 'tanh': tanh_form, 'quick': quick_form}[form]"),
     F("slope of GELU is Φ alone", "gelu", "np.add(distribution, x * density, out=slope)",
       "np.copyto(slope, distribution)"),
-    F("cubic term of the tanh form rounded", "gelu", "TANH_CUBIC = 0.044715", "TANH_CUBIC = 0.0447"),
+    F("cubic term of the tanh form rounded", "gelu", "0.044715, _1", "0.0447, _1"),
     F("slope of the tanh form lacks the 3", "gelu", "3 * TANH_CUBIC", "TANH_CUBIC"),
     F("Φ without the half", "gelu", "0.5 * (1.0 + erf(_1))", "1.0 + erf(_1)"),
     # MLP
@@ -86,7 +88,7 @@ FAULTS = [
     F("final LayerNorm missing", "head", "_1, _2 = layer_norm.forward(pooled, _3, eps)",
       "_1, _2 = pooled, layer_norm.forward(pooled, _3, eps)[1]"),
     F("[CLS] read from the last place", "head", "x[:, 0]", "x[:, -1]"),
-    F("[CLS] averaged in with the patches", "head", "x[:, int(class_token):].mean(axis=1)", "x.mean(axis=1)"),
+    F("[CLS] averaged in with the patches", "head", "x[:, first:].mean(axis=1)", "x.mean(axis=1)"),
     F("mean's gradient divided by T", "head", "_1[:, None] / (shape[1] - _2)", "_1[:, None] / shape[1]"),
     F("head's eps 1e-5", "head", "eps = 1e-6", "eps = 1e-5"),
     # loss
@@ -100,7 +102,7 @@ FAULTS = [
       "return _1.reshape(*dy.shape[:-1], _1.shape[-1]), [grads, params['bias'].__isub__(1e-3 * grads['bias'])][0]"),
     F("bias gradient averaged over the tokens", "linear", "drows.sum(axis=0)", "drows.mean(axis=0)"),
     F("sign of the weight gradient", "linear", "product(rows.T, drows)", "-product(rows.T, drows)"),
-    F("bias missing", "linear", "product(_1, params['weight'], params['bias'])", "product(_1, params['weight'])"),
+    F("bias missing", "linear", "product(_1, params['weight'], params.get('bias'))", "product(_1, params['weight'])"),
     # the whole network
     F("backward takes the layers in forward order", "vit", "layer_caches.pop()", "layer_caches.pop(0)"),
     F("gradients of the layers in reverse order", "vit", "sorted(blocks)", "sorted(blocks)[::-1]"),
@@ -108,9 +110,9 @@ FAULTS = [
       "zip(layers[:-1], params['blocks'], _1)"),
     F("the model's eps is not passed on", "vit", "section.forward(_1, _2, _3, config.layer_norm_eps, ...)",
       "section.forward(_1, _2, _3, 1e-6, ...)"),
-    F("the model's eps does not reach the head", "vit", "head.forward(_1, _2, _3, _4, config.layer_norm_eps)",
-      "head.forward(_1, _2, _3, _4)"),
-    F("the model's GELU is not passed on", "vit", "section.forward(_1, _2, _3, _4, config.gelu, ...)",
+    F("the model's eps does not reach the head", "vit", "reading.forward(_1, _2, _3, _4, config.layer_norm_eps)",
+      "reading.forward(_1, _2, _3, _4)"),
+    F("the model's GELU is not passed on", "vit", "section.forward(_1, _2, _3, _4, config.activation, ...)",
       "section.forward(_1, _2, _3, _4, 'erf', ...)", tests="tests/test_pytorch_reference.py::test_every_gradient"),
     F("patches are dropped but their gradient is not moved back", "vit", "_1 = patch_dropout.backward(_1, _2)",
       "pass", tests="tests/training/test_fine_tuning.py::test_the_frozen_pass"),

@@ -60,8 +60,8 @@ FAULTS = [
     # patch dropout and stochastic depth
     F("gradients go to other tokens than those kept", "training/patch_dropout", "_1[_2, kept] = dy",
       "_1[:, :dy.shape[1]] = dy"),
-    F("[CLS] can be dropped", "training/patch_dropout", "_1 + 1", "_1"),
-    F("[CLS] is told by what is pooled", "training/patch_dropout", "not config.class_token", "config.pool == 'mean'"),
+    F("[CLS] can be dropped", "training/patch_dropout", "patches + first", "patches"),
+    F("[CLS] is told by what is pooled", "training/patch_dropout", "config.num_prefix", "int(config.pool == 'cls')"),
     F("all images keep the same patches", "training/patch_dropout", "rng.random((images, _1)).argsort(axis=1)",
       "np.tile(rng.random((1, _1)), (images, 1)).argsort(axis=1)"),
     F("the first patches are kept", "training/patch_dropout", "_1.argsort(axis=1)[:, :count]",
