@@ -194,7 +194,7 @@ def run_adamw(section, put):
 UPDATED = "w, g, m, v, shrink, beta1, new1, beta2, new2, step, correction"
 PLANTED = {
     "array created on the wrong side: [CLS] tokens":
-        (cls_token, run_cls_token, 'np.broadcast_to(params["cls_token"], (B, 1, D))', "np.zeros((B, 1, D), x.dtype)"),
+        (cls_token, run_cls_token, "np.broadcast_to(token, _1)", "np.zeros((len(x), *token.shape[1:]), x.dtype)"),
     "array created on the wrong side: the gradient of all tokens":
         (head, run_head, "np.zeros_like(dpooled, shape=shape)", "np.zeros(shape, dpooled.dtype)"),
     "array created on the wrong side: an output":
@@ -212,7 +212,7 @@ PLANTED = {
     "implicit conversion: asarray":
         (loss, run_loss, "np.exp(log_p)", "np.exp(np.asarray(log_p))"),
     "implicit conversion: a list of arrays":
-        (head, run_head, "x[:, int(class_token):].mean(axis=1)", "np.array([one[1:].mean(axis=0) for one in x])"),
+        (head, run_head, "x[:, first:].mean(axis=1)", "np.array([one[1:].mean(axis=0) for one in x])"),
     # In chains that become kernels.
     "a rate compiled into a kernel, as a default":
         (optimiser, run_adamw, f"def update({UPDATED}, epsilon): ...", f"def update({UPDATED}, epsilon=1e-8): ..."),
