@@ -1,4 +1,4 @@
-"""The four ways to resample a line of positions, drawn side by side."""
+"""The five ways to resample a line of positions, drawn side by side."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +17,7 @@ def resampling_figure(values, new_counts):
     old = len(values)
     for ax, new in zip(axes, new_counts):
         ax.plot((np.arange(old) + 0.5) / old, values, "o", color="black", markersize=8, label=f"trained, {old} patches")
-        for way, colour, marker in zip(WAYS, COLOURS, "sv^D"):
+        for way, colour, marker in zip(WAYS, COLOURS, "sv^Dx"):
             ax.plot((np.arange(new) + 0.5) / new, weights(old, new, way) @ values, color=colour, marker=marker,
                     markersize=4, linewidth=1, label=way.replace("_", " "))
         ax.set(xlabel="place in the image (sides)", title=f"{old} → {new} patches")
