@@ -89,7 +89,7 @@ def split_heads(qkv, num_heads, parts=3):
     """
     B, T, width = qkv.shape
     split = qkv.reshape(B, T, parts, num_heads, width // (parts * num_heads))
-    return split.transpose(2, 0, 3, 1, 4)                               # (3, B, H, T, d)
+    return split.transpose(2, 0, 3, 1, 4)                               # (parts, B, H, T, d)
 
 
 def merge_view(merged, num_heads):

@@ -29,6 +29,6 @@ def backward(dy, cache):
     """
     grads = {}
     for name, count in reversed(cache.items()):
-        grads[name] = dy[:, :count].sum(axis=0, keepdims=True)          # (1, 1, D)
+        grads[name] = dy[:, :count].sum(axis=0, keepdims=True)          # (1, 1, D), or (1, R, D)
         dy = dy[:, count:]
     return dy, grads

@@ -12,8 +12,8 @@ from . import attention, layer_norm, layer_scale, mlp
 from .attention import ALL
 
 
-def forward(x, params, num_heads, eps=1e-6, gelu="erf", with_cache=True, queries=ALL):
-    """One encoder layer. x: (B, T, D). params: norm1, attn, norm2, mlp. eps: LayerNorm's. gelu: the form of mlp.py.
+def forward(x, params, num_heads, eps=1e-6, activation="erf", with_cache=True, queries=ALL):
+    """One encoder layer. x: (B, T, D). params: norm1, attn, norm2, mlp. eps: LayerNorm's. activation: the MLP's.
 
     with_cache: False where no backward pass follows. queries: a slice of the tokens, the t whose output is wanted.
     Returns y (B, t, D) and the cache.
@@ -23,7 +23,7 @@ def forward(x, params, num_heads, eps=1e-6, gelu="erf", with_cache=True, queries
     middle, ls1_cache = layer_scale.forward(middle, params.get("ls1"))                                 # (B, t, D)
     middle += x[:, queries]                                                             # z' = MSA(LN(z)) + z
     normed, norm2_cache = layer_norm.forward(middle, params["norm2"], eps, with_cache)                 # (B, t, D)
-    y, mlp_cache = mlp.forward(normed, params["mlp"], gelu, with_cache)                                # (B, t, D)
+    y, mlp_cache = mlp.forward(normed, params["mlp"], activation, with_cache)                          # (B, t, D)
     y, ls2_cache = layer_scale.forward(y, params.get("ls2"))                                           # (B, t, D)
     y += middle                                                                         # z = MLP(LN(z')) + z'
     return y, (norm1_cache, attn_cache, ls1_cache, norm2_cache, mlp_cache, ls2_cache, queries)

@@ -15,10 +15,8 @@ from .engine.tiles import by_rows
 def forward(x, params, eps=1e-6, with_cache=True):
     """Normalise the last axis. x: (..., D). params: weight and bias (D,). eps: keeps the root away from 0.
 
-    with_cache: False where no backward pass follows. Returns y (..., D) and the cache. params None: no norm, y is x.
+    with_cache: False where no backward pass follows. Returns y (..., D) and the cache.
     """
-    if params is None:
-        return x, None
     y = np.empty_like(x, order="C")
     xhat = np.empty_like(y) if with_cache else y                        # without a cache y may overwrite x̂
     inverse_std = np.empty_like(y[..., :1])                             # (..., 1)
@@ -38,8 +36,6 @@ def normalise(x, xhat, inverse_std, y, weight, bias, eps):
 
 def backward(dy, cache):
     """Gradients of `forward`. dy: (..., D). Returns dx (..., D) and grads with the keys of params."""
-    if cache is None:
-        return dy, {}
     xhat, inverse_std, params = cache
     dx = np.empty_like(xhat)
     dweights, dbiases = zip(*by_rows(normalise_backward, dy, xhat, inverse_std, dx, whole=(params["weight"],)))

@@ -49,7 +49,9 @@ def forward(x, params, config, with_cache=True, dropped=None):
     tokens, pos_cache = position_embedding.forward(tokens, only(params, "pos_embed"), config.position,
                                                    config.grid)                                        # (B, T, D)
     tokens, dropout_cache = patch_dropout.forward(tokens, dropped and dropped.kept)                    # (B, T, D)
-    tokens, pre_cache = layer_norm.forward(tokens, params.get("norm_pre"), config.layer_norm_eps)      # (B, T, D)
+    pre_cache = None
+    if config.norm_pre:
+        tokens, pre_cache = layer_norm.forward(tokens, params["norm_pre"], config.layer_norm_eps, with_cache)
     layers = dropped.layers if dropped else [layer] * config.num_layers
     layer_caches = []
     for section, block, queries in zip(layers, params["blocks"], queries_of_layers(config)):
@@ -80,8 +82,9 @@ def backward(dlogits, cache, layer_grads=None):
     dtokens, dhead = reading.backward(dlogits, head_cache)                                             # (B, t, D)
     for i in reversed(range(len(layers))):
         dtokens, blocks[i] = layers[i].backward(dtokens, layer_caches.pop())                           # (B, T, D)
-    dtokens, dpre = layer_norm.backward(dtokens, pre_cache)                                            # (B, T, D)
-    dpre = {"norm_pre": dpre} if dpre else {}
+    dpre = {}
+    if pre_cache:
+        dtokens, dpre["norm_pre"] = layer_norm.backward(dtokens, pre_cache)                            # (B, T, D)
     dtokens = patch_dropout.backward(dtokens, dropout_cache)                                           # (B, T, D)
     dtokens, dpos = position_embedding.backward(dtokens, pos_cache)                                    # (B, T, D)
     dtokens, dcls = cls_token.backward(dtokens, cls_cache)                                             # (B, N, D)

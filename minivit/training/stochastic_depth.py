@@ -36,13 +36,13 @@ class Layer:
     taking: np.ndarray
     rate: float
 
-    def forward(self, x, params, num_heads, eps=1e-6, gelu="erf", with_cache=True, queries=ALL):
+    def forward(self, x, params, num_heads, eps=1e-6, activation="erf", with_cache=True, queries=ALL):
         """As `layer.forward`. x: (B, T, D). Returns y (B, t, D) and the cache."""
         scale = 1 / (1 - self.rate)
         y, layer_cache = x[:, queries].copy(), None                     # (B, t, D)
         if len(self.taking):
             part = x[self.taking]                                       # (b, T, D)
-            added, layer_cache = layer.forward(part, params, num_heads, eps, gelu, with_cache, queries)
+            added, layer_cache = layer.forward(part, params, num_heads, eps, activation, with_cache, queries)
             added -= part[:, queries]                                   # (b, t, D)
             added *= scale
             y[self.taking] += added
