@@ -17,14 +17,14 @@ def layer_params(rng):
 
 class TestLayer(SectionContract):
     section = layer
-    options = {"num_heads": H, "eps": 1e-6, "gelu": "erf"}
+    options = {"num_heads": H, "eps": 1e-6, "activation": "erf"}
 
     def case(self, rng):
         return rng.standard_normal((2, T, D)), layer_params(rng)
 
 
 class TestTanhForm(TestLayer):
-    options = {"num_heads": H, "eps": 1e-3, "gelu": "tanh"}
+    options = {"num_heads": H, "eps": 1e-3, "activation": "tanh"}
 
 
 class TestOneTokenAsks(TestLayer):

@@ -10,14 +10,14 @@ from minivit import mlp
 
 class TestMlp(SectionContract):
     section = mlp
-    options = {"form": "erf"}
+    options = {"activation": "erf"}
 
     def case(self, rng):
         return rng.standard_normal((3, 5, 4)), mlp_params(rng, 4, 11)
 
 
 class TestTanhForm(TestMlp):
-    options = {"form": "tanh"}
+    options = {"activation": "tanh"}
 
 
 def erf_form(v):

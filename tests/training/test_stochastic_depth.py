@@ -15,7 +15,7 @@ class TestSomeImagesSkip(SectionContract):
     """The second and the last image take the layer, the others skip it."""
     taking = np.array([1, 3])
     section = Layer(taking, RATE)
-    options = {"num_heads": H, "eps": 1e-3, "gelu": "tanh"}
+    options = {"num_heads": H, "eps": 1e-3, "activation": "tanh"}
 
     def case(self, rng):
         return rng.standard_normal((B, T, D)), layer_params(rng)

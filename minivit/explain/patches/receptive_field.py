@@ -57,7 +57,8 @@ def vit_gradient(model, x, patch, depth):
     z, patch_cache = patch_embedding.forward(x, params["patch_embed"], config.patch_size)          # (1, N, D)
     z, cls_cache = cls_token.forward(z, vit.only(params, *cls_token.NAMES))                        # (1, T, D)
     z, pos_cache = position_embedding.forward(z, vit.only(params, "pos_embed"), config.position, config.grid)
-    z, pre_cache = layer_norm.forward(z, params.get("norm_pre"), config.layer_norm_eps)            # (1, T, D)
+    if config.norm_pre:
+        z, pre_cache = layer_norm.forward(z, params["norm_pre"], config.layer_norm_eps)            # (1, T, D)
     layer_caches = []
     for block in params["blocks"][:depth]:
         z, cache = layer.forward(z, block, config.num_heads, config.layer_norm_eps, config.activation)     # (1, T, D)
@@ -65,7 +66,8 @@ def vit_gradient(model, x, patch, depth):
     dz = _one_output(z, (0, patch + config.num_prefix))
     for cache in reversed(layer_caches):
         dz, _ = layer.backward(dz, cache)
-    dz, _ = layer_norm.backward(dz, pre_cache)
+    if config.norm_pre:
+        dz, _ = layer_norm.backward(dz, pre_cache)
     dz, _ = position_embedding.backward(dz, pos_cache)
     dz, _ = cls_token.backward(dz, cls_cache)
     dx, _ = patch_embedding.backward(dz, patch_cache)

@@ -73,7 +73,7 @@ FAULTS = [
     F("Φ without the half", "gelu", "0.5 * (1.0 + erf(_1))", "1.0 + erf(_1)"),
     # MLP
     F("backward skips GELU", "mlp", "gelu.backward(dhidden, ...)", "dhidden"),
-    F("the form of GELU is not passed on", "mlp", "gelu.forward(_1, form, ...)", "gelu.forward(_1, 'erf', ...)"),
+    F("the form of GELU is not passed on", "mlp", "gelu.forward(_1, activation, ...)", "gelu.forward(_1, 'erf', ...)"),
     # layer
     F("residual taken after the norm", "layer", "middle += x[_1]", "middle += normed[_1]"),
     F("second norm with the first one's weights", "layer", "layer_norm.forward(middle, params['norm2'], ...)",
