@@ -9,13 +9,12 @@ from ..images.preparation import Preprocessing, fraction_of
 from . import json_values
 
 HALF = (0.5, 0.5, 0.5)
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 SQUARE, SHORTEST = {"height": 224, "width": 224}, {"shortest_edge": 224}
 # class: (mean, std), PIL's number of the filter, size, crop_size or None, what one number as size means
 PROCESSORS = {
     "ViT": ((HALF, HALF), 2, SQUARE, None, True),
-    "DeiT": (IMAGENET, 3, {"height": 256, "width": 256}, SQUARE, True),
+    "DeiT": ((HALF, HALF), 3, {"height": 256, "width": 256}, SQUARE, True),
     "Beit": ((HALF, HALF), 3, SQUARE, None, True),
     "Siglip": ((HALF, HALF), 3, SQUARE, None, False),
     "CLIP": (CLIP, 3, SHORTEST, SQUARE, False),

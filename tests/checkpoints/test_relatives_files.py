@@ -357,7 +357,7 @@ HALF = ((0.5,) * 3, (0.5,) * 3)
     ("siglip_vision_model", {"class_token": False, "pool": "map", "num_classes": 0}, None, 3, HALF),
     ("dinov2", {"layer_scale": True, "num_classes": 0}, (302, 224), 3, OPENAI),
     ("dinov2_with_registers", {"layer_scale": True, "num_classes": 0, "registers": 4}, (302, 224), 3, OPENAI),
-    ("deit", {"dist_token": True, "num_classes": 0}, (224, 224), 3, IMAGENET),
+    ("deit", {"dist_token": True, "num_classes": 0}, (224, 224), 3, HALF),
     ("vit", {"num_classes": 0}, None, 2, HALF)])
 def test_a_processors_file_without_a_class(kind, changes, covered, filter_number, colours, told, tmp_path):
     """As AutoImageProcessor has it: the class by model_type; 224 is a square, or CLIP's and Bit's shorter edge."""
