@@ -86,7 +86,7 @@ SIZE = {"height": 12, "width": 12}
     ({"do_center_crop": True, "crop_size": SIZE, "size": {"shortest_edge": 15}},
      dict(resize="crop", crop_offset="floor")),
     ({"image_processor_type": "DeiTImageProcessorFast", "size": 15, "crop_size": 12},
-     dict(resize="stretch_crop", interpolation="bicubic", mean=(0.485, 0.456, 0.406))),
+     dict(resize="stretch_crop", interpolation="bicubic", mean=(0.5,) * 3)),
     ({"feature_extractor_type": "CLIPFeatureExtractor", "size": 15, "crop_size": 12},
      dict(resize="crop", interpolation="bicubic", mean=(0.48145466, 0.4578275, 0.40821073))),
     ({"do_convert_rgb": True, "do_reduce_labels": True, "do_center_crop": None}, dict(resize="stretch")),

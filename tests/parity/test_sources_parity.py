@@ -290,7 +290,7 @@ def test_a_processors_file_that_only_names_its_class(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", ["DeiT", "CLIPVision"])
 def test_images_of_a_module_without_a_processor(kind):
-    """As the class's own processor makes them by its defaults, and DeiT's colours as its published weights have them."""
+    """As the class's own processor makes them by its defaults, and DeiT's colours as its weights have them."""
     import transformers
     options = {**SMALL, "image_size": 224, "patch_size": 56}
     module = getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**options))
