@@ -24,8 +24,11 @@ def family(request, tmp_path_factory):
     arrays = {name.partition("/")[2]: ARRAYS[name] for name in ARRAYS.files if name.startswith(request.param + "/")}
     settings = json.loads(str(arrays["settings"]))
     config = minivit.ViTConfig(**settings)
-    file = tmp_path_factory.mktemp("relatives") / f"{request.param}.safetensors"
+    folder = tmp_path_factory.mktemp("relatives")
+    file = folder / f"{request.param}.safetensors"
     save_file(group(arrays, "weight"), file)
+    if not config.qkv_bias:             # which a file must say: lost biases would look the same
+        (folder / "config.json").write_text('{"pretrained_cfg": {}, "model_args": {"qkv_bias": false}}')
     model = minivit.load(file, dtype="float64", num_heads=config.num_heads, image_size=config.image_size,
                          gelu=config.gelu, layer_norm_eps=config.layer_norm_eps)
     assert model.config == config

@@ -26,6 +26,9 @@ def read_config(source, form, places, changes):
         raise CheckpointError(f"{source.label} says {odd[0]} {told[odd[0]]!r}, its tensors {fields[odd[0]]!r}: the two "
                               "do not belong together")
     fields |= told
+    if not fields["qkv_bias"] and "qkv_bias" not in told and source.module is None:
+        raise CheckpointError(f"{source.label}: its first layer has no bias of q, k and v, and nothing says that the "
+                              "model has none: give the whole file, or beside it a config.json with qkv_bias false")
     if "pool" in changes and "fc_norm.weight" in places:
         fields["pool"] = changes["pool"]            # this norm may come before either read-out
     if "pool" not in fields:
@@ -72,7 +75,7 @@ def _size(source, form, places, fields, told, wanted, questions):
     rows = source.shapes[places["pos_embed"][0]][1]
     prefix = fields["class_token"] + fields["dist_token"]
     if told is not None and not fits(told, fields["patch_size"], rows, prefix, form.cls_row(source)):
-        if not getattr(form, "resamples", bool)(source):
+        if not (hasattr(form, "resamples") and form.resamples(source)):
             raise CheckpointError(f"{source.label} says image_size {told}, whose patches its {rows} positions do "
                                   "not cover: the two do not belong together")
         source.assumed.append(f"image_size={told}, as its JSON says: the table of another size is resampled, as "

@@ -44,7 +44,7 @@ def fit_names(source, form):
         known = (what for name in odd for pattern, what in OTHER_ARCHITECTURES.items() if re.search(pattern, name))
         hint = f": a plain ViT has no such thing as {what}" if (what := next(known, None)) else ""
         more = f"; so have {first_few(odd[1:])}" if len(odd) > 1 else ""
-        raise CheckpointError(f"{source.label} does not fit a plain ViT under {form.NAME}'s names: {odd[0]} has no "
+        raise CheckpointError(f"{source.label} does not fit a ViT under {form.NAME}'s names: {odd[0]} has no "
                               f"place{more}{hint}")
     return {ours: group for ours, group in places.items() if any(theirs in names for theirs in group)}, ignored
 
@@ -56,7 +56,7 @@ def sizes(source, form, places):
         if found is None or len(found) != ndim:
             problem = f"missing {form.name_map(source.shapes).get(ours, (ours,))[0]}" if found is None else \
                 f"{places[ours][0]} has shape {found}, expected {ndim} axes"
-            raise CheckpointError(f"{source.label} does not fit a plain ViT under {form.NAME}'s names: {problem}")
+            raise CheckpointError(f"{source.label} does not fit a ViT under {form.NAME}'s names: {problem}")
         return found
 
     (D,) = shape("blocks.0.norm1.weight", 1)
@@ -105,5 +105,5 @@ def fit_shapes(source, form, places, config, ignored):
             if found != wanted:
                 problems.append(f"{theirs} has shape {found}, expected {wanted}")
     if problems:
-        raise CheckpointError(f"{source.label} does not fit a plain ViT under {form.NAME}'s names: "
+        raise CheckpointError(f"{source.label} does not fit a ViT under {form.NAME}'s names: "
                               f"{first_few(problems)}")

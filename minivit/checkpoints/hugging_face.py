@@ -1,15 +1,16 @@
 """Hugging Face's weights: what config.json, or a module's config, says of them; hugging_face_names.py has the names.
 
-q, k and v are three linear maps. eps is 1e-12 in ViT and its nearest relatives where no config.json says otherwise.
+q, k and v are three linear maps. hugging_face_kinds.py has what a kind of model means where its config.json is silent.
 """
 
 from ..errors import CheckpointError
 from ..images.preparation import Preprocessing
 from . import hugging_face_images, json_values
-from .families import CLIP, DEIT, DINOV2, SIGLIP
-from .hugging_face_names import HEAD, is_tower, name_map  # noqa: F401 - part of a format's interface
+from .hugging_face_kinds import KINDS, TOWERS, kind_of_tensors, parts_of
+from .hugging_face_names import HEAD, name_map  # noqa: F401 - part of a format's interface
 from .module_settings import check_head, same_eps
 from .pytorch_layout import file_shape, patch_size, to_ours  # noqa: F401 - part of a format's interface
+from .timm_settings import beside_decoder, told_as_fixed
 
 NAME = "Hugging Face"
 RESAMPLE = "hugging_face"
@@ -24,10 +25,6 @@ BEFORE_HEAD = None
 
 GELU_FORMS = {"gelu": "erf", "gelu_python": "erf", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh",
               "gelu_python_tanh": "tanh", "gelu_accurate": "tanh", "quick_gelu": "quick"}
-EPS = {"vit": 1e-12, "vit_mae": 1e-12, "deit": 1e-12, "ijepa": 1e-12, "vit_msn": 1e-6, "dinov2": 1e-6,
-       "dinov2_with_registers": 1e-6, "clip_vision_model": 1e-5, "siglip_vision_model": 1e-6}          # by model_type
-ACTIVATION = {"clip_vision_model": "quick_gelu", "siglip_vision_model": "gelu_pytorch_tanh"}           # else "gelu"
-TOWERS = {"clip": "clip_vision_model", "siglip": "siglip_vision_model"}
 HEADS = 12                          # of every one of these configs, where it does not say
 PARTS = ("encoder", "vision_config", "backbone_config")     # where a config of several models keeps the ViT's
 
@@ -50,21 +47,22 @@ def settings(source, sizes, places):
     read_out = {"pool": "distilled"} if "head_dist.weight" in places else {}
     config = _config(source)
     if config is None:
-        return read_out | _convention(source, sizes, places), None
+        return read_out | _convention(source, sizes), None
     where = f"{source.label}: config.json" if source.module is None else f"{source.label}: its config"
     model_type = config["model_type"]
     _check_sizes(source, config, sizes)
-    eps = json_values.number(config, "layer_norm_eps", where, EPS[model_type])
+    eps = json_values.number(config, "layer_norm_eps", where, KINDS[model_type].eps)
     if source.module is not None:
         norms = [part for part in source.module.modules() if "Norm" in type(part).__name__]
         if same_eps(norms) != eps:
             raise CheckpointError(f"{where} has layer_norm_eps {eps}, its norms {norms[0].eps}: make them agree")
-    activation = json_values.text(config, "hidden_act", where, ACTIVATION.get(model_type, "gelu"))
+    activation = json_values.text(config, "hidden_act", where, KINDS[model_type].hidden_act)
     if activation not in GELU_FORMS:
         raise CheckpointError(f"{where}: hidden_act {activation[:60]!r} is no GELU that minivit has: "
                               f"{', '.join(GELU_FORMS)}")
     fields = {"layer_norm_eps": eps, "gelu": GELU_FORMS[activation],
               "num_heads": json_values.whole(config, "num_attention_heads", where, HEADS)}
+    fields |= parts_of(config, model_type, where)
     if model_type == "vit_mae":
         fields["position"] = "fixed"
     size = _made_size(source) if resamples(source) else json_values.sides(config, "image_size", where, 224)
@@ -85,21 +83,20 @@ def resamples(source):
 def _made_size(source):
     """The image size that preprocessor_config.json makes, or None."""
     about = source.settings.get("preprocessor_config.json")
-    return about and hugging_face_images.made_size(about, f"{source.label}: preprocessor_config.json")
+    return about and hugging_face_images.made_size(about, f"{source.label}: preprocessor_config.json",
+                                                   KINDS[_config(source)["model_type"]].processor)
 
 
-def _convention(source, sizes, places):
+def _convention(source, sizes):
     """The fields of a file without a config.json, by what its tensors show of the family."""
-    family, model_type = ("DINOv2", "dinov2") if sizes["layer_scale"] else ("ViT", "vit")
-    if is_tower(source.shapes):
-        family = "CLIP" if "cls_token" in places else "SigLIP"
-        model_type = TOWERS[family.lower()]
-    eps, gelu = EPS[model_type], GELU_FORMS[ACTIVATION.get(model_type, "gelu")]
-    but = " (ViT-MSN's has 1e-6)" if family == "ViT" else ""
-    source.assumed.append(f"layer_norm_eps={eps} as in {family}'s configuration{but}")
+    kind = KINDS[kind_of_tensors(source, sizes)]
+    eps, gelu = kind.eps, GELU_FORMS[kind.hidden_act]
+    but = " (ViT-MSN's has 1e-6)" if kind.name == "ViT" else ""
+    source.assumed.append(f"layer_norm_eps={eps} as in {kind.name}'s configuration{but}")
     if gelu != "erf":
-        source.assumed.append(f'gelu="{gelu}" as in {family}\'s configuration')
-    return {"layer_norm_eps": eps, "gelu": gelu}
+        source.assumed.append(f'gelu="{gelu}" as in {kind.name}\'s configuration')
+    fixed = {"position": told_as_fixed(source)} if beside_decoder(source) else {}
+    return fixed | {"layer_norm_eps": eps, "gelu": gelu}
 
 
 def _config(source):
@@ -111,27 +108,28 @@ def _config(source):
         config = source.settings.get("config.json")
     if config and config.get("model_type") in TOWERS and isinstance(config.get("vision_config"), dict):
         return {"model_type": TOWERS[config["model_type"]]} | config["vision_config"]
-    if config and config.get("model_type") not in EPS:
+    if config and config.get("model_type") not in KINDS:
         part = next((config[name] for name in PARTS if isinstance(config.get(name), dict)
-                     and config[name].get("model_type") in EPS), None)
+                     and config[name].get("model_type") in KINDS), None)
         if part is None:
             found = str(config.get("model_type"))[:60]
             raise CheckpointError(f"{source.label}: its config.json has model_type {found!r}, expected one of "
-                                  f"{', '.join(EPS)}")
+                                  f"{', '.join(KINDS)}")
         return part
     return config or None
 
 
 def preprocessing(source, config):
     """preprocessor_config.json's, else the defaults of the family's processor. Raises CheckpointError."""
-    about = source.settings.get("preprocessor_config.json")
+    about, said = source.settings.get("preprocessor_config.json"), _config(source)
+    kind = KINDS[said["model_type"] if said else kind_of_tensors(source, vars(config))]
     if about is not None:
+        if said is None and not hugging_face_images.names_its_class(about):
+            source.assumed.append(f"{kind.processor}ImageProcessor, as of {kind.name}'s images")
         return hugging_face_images.preprocessing(about, f"{source.label}: preprocessor_config.json",
-                                                 config.height_width)
-    family = (CLIP if config.norm_pre else SIGLIP if is_tower(source.shapes) else DEIT if config.dist_token
-              else DINOV2 if config.layer_scale else None)
-    if family is not None:
-        return family.told(source)
+                                                 config.height_width, kind.processor)
+    if kind.family is not None:
+        return kind.family.told(source)
     source.assumed.append("preprocessing as ViTImageProcessor's defaults have it")
     return Preprocessing(resize="stretch", crop_fraction=1.0, interpolation="bilinear")
 

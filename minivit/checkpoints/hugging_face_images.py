@@ -9,30 +9,30 @@ from ..images.preparation import Preprocessing, fraction_of
 from . import json_values
 
 HALF = (0.5, 0.5, 0.5)
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 SQUARE, SHORTEST = {"height": 224, "width": 224}, {"shortest_edge": 224}
 # class: (mean, std), PIL's number of the filter, size, crop_size or None, what one number as size means
 PROCESSORS = {
     "ViT": ((HALF, HALF), 2, SQUARE, None, True),
-    "DeiT": (IMAGENET, 3, {"height": 256, "width": 256}, SQUARE, True),
+    "DeiT": ((HALF, HALF), 3, {"height": 256, "width": 256}, SQUARE, True),
     "Beit": ((HALF, HALF), 3, SQUARE, None, True),
     "Siglip": ((HALF, HALF), 3, SQUARE, None, False),
     "CLIP": (CLIP, 3, SHORTEST, SQUARE, False),
     "Bit": (CLIP, 3, SHORTEST, SQUARE, False),
 }
+CLASS = ("image_processor_type", "feature_extractor_type")
 ENDINGS = ("ImageProcessorFast", "ImageProcessorPil", "ImageProcessor", "FeatureExtractor")
 FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 STEPS = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
 WITHOUT_EFFECT = ("do_convert_rgb", "do_reduce_labels")      # images are made RGB in any case; labels of segmentation
 
 
-def preprocessing(about, where, height_width):
+def preprocessing(about, where, height_width, usual):
     """The Preprocessing of a preprocessor_config.json, {} for its class's defaults. Raises CheckpointError.
 
-    height_width: the model's, which the processor's images must have.
+    height_width: the model's, which the processor's images must have. usual: the class where the file names none.
     """
-    (mean, std), resample, size, crop, square = PROCESSORS[_class(about, where)]
+    (mean, std), resample, size, crop, square = PROCESSORS[_class(about, where, usual)]
     odd = [name for name in about if name.startswith("do_") and name not in STEPS + WITHOUT_EFFECT and about[name]]
     if odd:
         raise _refused(where, f"{odd[0]} is {about[odd[0]]!r}, a step that minivit does not have")
@@ -55,9 +55,9 @@ def preprocessing(about, where, height_width):
                          crop_offset="floor" if "crop" in resize else "round")
 
 
-def made_size(about, where):
+def made_size(about, where, usual):
     """The pixels of the images that a preprocessor_config.json makes, one number or (height, width); None for any."""
-    _, _, size, crop, square = PROCESSORS[_class(about, where)]
+    _, _, size, crop, square = PROCESSORS[_class(about, where, usual)]
     cropped = json_values.truth(about, "do_center_crop", where, crop is not None)
     made = _size(about, "crop_size", where, crop, True) if cropped else _size(about, "size", where, size, square)
     if isinstance(made, int):
@@ -65,10 +65,15 @@ def made_size(about, where):
     return made[0] if made[0] == made[1] else made
 
 
-def _class(about, where):
-    """The processor's class without its ending; ViT's where none is named, as for every model that is loaded here."""
-    name = next((json_values.text(about, key, where) for key in ("image_processor_type", "feature_extractor_type")
-                 if about.get(key) is not None), "ViTImageProcessor")
+def names_its_class(about):
+    """Whether a preprocessor_config.json says whose it is."""
+    return any(about.get(key) is not None for key in CLASS)
+
+
+def _class(about, where, usual):
+    """The processor's class without its ending; `usual`, that of the model's kind, where none is named."""
+    name = next((json_values.text(about, key, where) for key in CLASS
+                 if about.get(key) is not None), usual)
     stem = next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
     if stem not in PROCESSORS:
         raise _refused(where, f"its images are prepared by {name[:60]!r}, expected one of "

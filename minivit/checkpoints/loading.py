@@ -80,7 +80,7 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     where the weights' own is for another number of classes (the labels then go with it).
     key: where a file holds several state dicts, the one to read. prefix: where it holds several models, what the names
     of the one to read begin with. revision: a branch, tag or commit on the hub, by default the newest. token: for the
-    hub; by default the one that HF_TOKEN or its login holds. Tensors that a plain ViT has no use for are told on
+    hub; by default the one that HF_TOKEN or its login holds. Tensors that the model has no use for are told on
     stderr, and stand in model.origin.ignored. Raises CheckpointError for what is missing, unexpected, mis-shaped or not
     finite.
     """
@@ -92,7 +92,7 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     changes = {name: value for name, value in (
         ("num_heads", num_heads), ("layer_norm_eps", layer_norm_eps), ("gelu", gelu), ("pool", pool),
         ("image_size", image_size)) if value is not None}
-    with damage_is_told(opened.label, "checkpoint of a plain ViT"):
+    with damage_is_told(opened.label, "checkpoint of a Vision Transformer"):
         places, ignored = fitting.fit_names(opened, form)
         config, own_labels, told_size = read_config(opened, form, places, changes)
         places = with_norm(places, config.pool)
@@ -142,8 +142,8 @@ def form_of(source):
             return form
     first = next(iter(source.shapes), None)
     found = f"{first} is the first tensor without a place" if first else "it is empty"
-    raise CheckpointError(f"{source.label} holds no Vision Transformer under the names of Google, timm, Hugging Face "
-                          f"or torchvision: {found}")
+    raise CheckpointError(f"{source.label} holds no Vision Transformer under the names of Google, timm, Hugging Face, "
+                          f"torchvision, DINOv2 or OpenAI's CLIP: {found}")
 
 
 def _tell(ignored, assumed, label):

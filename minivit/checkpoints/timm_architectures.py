@@ -9,6 +9,7 @@ HEADS = {"tiny": 3, "xsmall": 4, "wee": 4, "little": 5, "small": 6, "medium": 8,
          "so400m": 16}
 OTHER_HEADS = {r"vit_giant_.*(dinov2|tipsv2|radio)": 24, r"vit_base_.*_plus_": 14, r"vit_base_patch16_gap_": 16}
 TANH = re.compile(r"vit_(giantopt_patch16|so400m_patch16|base_patch32|large_patch16)_siglip_(gap_)?(?P<side>\d+)")
+NO_QKV_BIAS = re.compile(r"vit_((medium|betwixt)_patch16_gap|so150m2_patch16_reg1_gap|base_patch16_224_miil)")
 # Architectures with the very names of the plain ViT whose layers compute something else.
 OTHER_LAYERS = {r"_rpn_": "the norms after attention and MLP", r"^aimv2": "other norms", r"_radio_": "other positions",
                 r"^(vit_)?d(little|wee)": "differential attention"}
@@ -41,6 +42,17 @@ def has_no_prefix_positions(architecture):
         return None
     registers = re.search(r"_reg\d+_", architecture) and "_so150m" not in architecture
     return bool(registers) or architecture.startswith(("flexivit", "deit3"))
+
+
+def registers(architecture):
+    """How many registers there are, or None where the name is not known."""
+    named = re.search(r"_reg(\d+)_", architecture)
+    return (int(named[1]) if named else 0) if NAMED.match(architecture) else None
+
+
+def has_qkv_bias(architecture):
+    """Whether the linear map of q, k and v has a bias, or None where the name is not known."""
+    return not NO_QKV_BIAS.match(architecture) if NAMED.match(architecture) else None
 
 
 def other_layers(architecture):

@@ -59,6 +59,7 @@ def fields(config, source, places):
     if norm not in NORMS:
         raise CheckpointError(f"{where}: norm_layer {norm[:60]!r} is no LayerNorm")
     found |= {"gelu": GELU_FORMS[activation], "layer_norm_eps": timm_architectures.eps(architecture)}
+    found |= _parts(args, architecture, where)
     # The global_pool beside pretrained_cfg is for information, but it describes these very weights.
     pool = next((json_values.text(part, "global_pool", where) for part in (args, about, config)
                  if part.get("global_pool") is not None), None)
@@ -73,6 +74,18 @@ def fields(config, source, places):
             raise CheckpointError(f"{where}: input_size is {str(channels_first)[:60]!r}, expected [3, height, width]")
         size = json_values.sides({"input_size": channels_first[1:]}, "input_size", where)
     return found | ({} if size is None else {"image_size": size})
+
+
+def _parts(args, architecture, where):
+    """The parts that model_args, or else the architecture's name, say the model has or has not."""
+    found = {"qkv_bias": json_values.truth(args, "qkv_bias", where, timm_architectures.has_qkv_bias(architecture)),
+             "registers": 0, "class_token": json_values.truth(args, "class_token", where),
+             "norm_pre": json_values.truth(args, "pre_norm", where)}
+    if args.get("reg_tokens") != 0:
+        found["registers"] = json_values.whole(args, "reg_tokens", where, timm_architectures.registers(architecture))
+    if "init_values" in args:
+        found["layer_scale"] = bool(args["init_values"])
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def cls_row(config, label):

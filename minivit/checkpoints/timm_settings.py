@@ -28,10 +28,20 @@ def _convention(source, places):
     if "dist_token" in places and "head.weight" not in places:
         fields["pool"] = "distilled"
         source.assumed.append('pool="distilled", the mean of both tokens, as timm has without a head')
-    if any(name.endswith("decoder_pos_embed") for name in source.ignored):
-        fields["position"] = "fixed"
-        source.assumed.append('position="fixed", as beside a decoder of masked pre-training')
+    if beside_decoder(source):
+        fields["position"] = told_as_fixed(source)
     return fields
+
+
+def beside_decoder(source):
+    """Whether the weights are the encoder of a masked autoencoder: its decoder, with positions of its own, is there."""
+    return any(name.endswith("decoder_pos_embed") for name in source.ignored)
+
+
+def told_as_fixed(source):
+    """The position of a masked autoencoder; that it is assumed stands in source.assumed."""
+    source.assumed.append('position="fixed", as beside a decoder of masked pre-training')
+    return "fixed"
 
 
 def cls_row(source):
@@ -88,6 +98,8 @@ def _of_module(module, source, places):
             module_settings.check_head(getattr(module, head))
     fields = {"num_heads": heads, "layer_norm_eps": module_settings.same_eps(norms), **gelu, "pool": pool,
               "pool_prefix": pool in OF_MANY and bool(getattr(module, "pool_include_prefix", False))}
+    if beside_decoder(source):
+        fields["position"] = told_as_fixed(source)
     size = getattr(module.patch_embed, "img_size", None)
     if size is not None:
         fields["image_size"] = tuple(size) if isinstance(size, (tuple, list)) else size

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from checkpoint_files import CONFIG, google, small_model
 from peaked import images, relative_error
+from PIL import Image
 from safetensors.numpy import save_file
 
 import minivit
@@ -290,6 +291,110 @@ def test_dinov2s_images_are_those_that_its_processor_makes(tmp_path, registers, 
     (tmp_path / "preprocessor_config.json").unlink()
     same = minivit.load(tmp_path, dtype="float64")
     assert same.config == model.config and "preprocessing as DINOv2 has it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind, lost, said", [
+    ("dinov2_with_registers", ("register_tokens",), "says registers 4, its tensors 0"),
+    ("dinov2_with_registers", ("lambda1",), "says layer_scale True, its tensors False"),
+    ("dinov2", (), "says registers 0, its tensors 4"), ("vit", ("register_tokens",), "says layer_scale False"),
+    ("dinov2_with_registers", ("query.bias", "key.bias", "value.bias"), "says qkv_bias True, its tensors False")])
+def test_parts_that_hugging_faces_config_tells_and_the_tensors_lack(kind, lost, said, tmp_path):
+    tensors = hugging_face_dinov2(small_model(layer_scale=True, num_classes=0, registers=4))
+    config = {**HF_DINOV2, "image_size": 12, "model_type": kind, "intermediate_size": 12}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    if kind == "dinov2_with_registers":
+        save_file(tensors, tmp_path / "model.safetensors")
+        assert minivit.load(tmp_path).config.registers == 4
+    save_file({name: a for name, a in tensors.items() if not name.endswith(lost or "none")},
+              tmp_path / "model.safetensors")
+    with pytest.raises(minivit.CheckpointError, match=said):
+        minivit.load(tmp_path)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_swiglu_that_dinov2s_config_tells(gated, tmp_path):
+    tensors = hugging_face_dinov2(small_model(layer_scale=True, num_classes=0, gated_mlp=gated))
+    if gated:
+        tensors = renamed(tensors, ("mlp.fc1", "mlp.weights_in"), ("mlp.fc2", "mlp.weights_out"))
+    save_file(tensors, tmp_path / "model.safetensors")
+    config = {**HF_DINOV2, "image_size": 12}
+    (tmp_path / "config.json").write_text(json.dumps({**config, "use_swiglu_ffn": gated}))
+    assert minivit.load(tmp_path).config.gated_mlp == gated
+    (tmp_path / "config.json").write_text(json.dumps({**config, "use_swiglu_ffn": not gated}))
+    with pytest.raises(minivit.CheckpointError, match=f"says gated_mlp {not gated}, its tensors {gated}"):
+        minivit.load(tmp_path)
+
+
+def hugging_face_deit(model):
+    return renamed(hugging_face_dinov2(model), ("dist_token", "embeddings.distillation_token"))
+
+
+def cut(picture, covered, size, filter_number):
+    """The centre of a picture that was scaled to `covered`, up and left of a half as transformers cuts it."""
+    picture = picture.resize(covered, filter_number)
+    left, top = (covered[0] - size) // 2, (covered[1] - size) // 2
+    return np.asarray(picture.crop((left, top, left + size, top + size))) / 255
+
+
+PICTURE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (23, 31, 3), np.uint8)).resize((301, 223), 2)
+
+
+def test_deits_images_without_a_processors_file():
+    """DeiTImageProcessor's defaults: 256 x 256 whatever the shape, bicubic, of which the inner 224 x 224."""
+    model = minivit.load(hugging_face_deit(small_model(dist_token=True, num_classes=0, image_size=224, patch_size=112)),
+                         num_heads=2)
+    expected = (cut(PICTURE, (256, 256), 224, 3) - IMAGENET[0]) / IMAGENET[1]
+    np.testing.assert_allclose(model.prepare(PICTURE)[0], expected, atol=1e-5)
+    assert "preprocessing as DeiT has it" in assumed(model) and "as in DeiT's configuration" in assumed(model)
+
+
+HALF = ((0.5,) * 3, (0.5,) * 3)
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("kind, changes, covered, filter_number, colours", [
+    ("clip_vision_model", {"norm_pre": True, "patch_bias": False, "num_classes": 0}, (302, 224), 3, OPENAI),
+    ("siglip_vision_model", {"class_token": False, "pool": "map", "num_classes": 0}, None, 3, HALF),
+    ("dinov2", {"layer_scale": True, "num_classes": 0}, (302, 224), 3, OPENAI),
+    ("dinov2_with_registers", {"layer_scale": True, "num_classes": 0, "registers": 4}, (302, 224), 3, OPENAI),
+    ("deit", {"dist_token": True, "num_classes": 0}, (224, 224), 3, HALF),
+    ("vit", {"num_classes": 0}, None, 2, HALF)])
+def test_a_processors_file_without_a_class(kind, changes, covered, filter_number, colours, told, tmp_path):
+    """As AutoImageProcessor has it: the class by model_type; 224 is a square, or CLIP's and Bit's shorter edge."""
+    model = small_model(image_size=224, patch_size=112, **changes)
+    tensors = tower(model) if "_vision" in kind else hugging_face_deit(model)
+    save_file(tensors, tmp_path / "model.safetensors")
+    config = {"model_type": kind, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+              "image_size": 224, "patch_size": 112}
+    if told:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": 224} if "siglip" not in kind else {}))
+    loaded = minivit.load(tmp_path if told else tmp_path / "model.safetensors", num_heads=2)
+    expected = (cut(PICTURE, covered or (224, 224), 224, filter_number) - colours[0]) / colours[1]
+    np.testing.assert_allclose(loaded.prepare(PICTURE)[0], expected, atol=1e-5)
+    assert ("ImageProcessor, as of" in assumed(loaded)) != told
+
+
+def test_a_masked_autoencoder_is_the_same_under_hugging_faces_names(tmp_path):
+    """Beside its decoder, or by its config: fixed positions and ImageNet's mean and std, as under its own names."""
+    model = small_model(position="fixed", num_classes=0, layer_norm_eps=1e-12)
+    tensors = {f"vit.{name}": a for name, a in hugging_face_deit(model).items()}
+    decoder = {"decoder.mask_token": (1, 1, 4), "decoder.decoder_pos_embed": (1, 10, 4),
+               "decoder.decoder_embed.weight": (4, 8)}
+    tensors |= {name: np.ones(shape, np.float32) for name, shape in decoder.items()}
+    bare = minivit.load(tensors, num_heads=2, dtype="float64")
+    same_weights(bare, model)
+    assert 'position="fixed"' in assumed(bare) and "ViT-MAE's configuration" in assumed(bare)
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit_mae", "hidden_size": 8, "num_hidden_layers": 2,
+                                                      "num_attention_heads": 2, "intermediate_size": 12,
+                                                      "image_size": 12, "patch_size": 4}))
+    told = minivit.load(tmp_path, dtype="float64")
+    same_weights(told, model)
+    own = minivit.load(timm_names(model) | {"decoder_pos_embed": np.ones((1, 10, 4), np.float32)}, num_heads=2)
+    for loaded in (bare, told, own):
+        assert (loaded.preprocessing.mean, loaded.preprocessing.std) == IMAGENET
+        assert loaded.preprocessing == own.preprocessing and "the masked autoencoder" in assumed(loaded)
 
 
 def test_a_head_on_cls_and_the_mean_side_by_side_is_refused_or_left_out():

@@ -86,7 +86,7 @@ SIZE = {"height": 12, "width": 12}
     ({"do_center_crop": True, "crop_size": SIZE, "size": {"shortest_edge": 15}},
      dict(resize="crop", crop_offset="floor")),
     ({"image_processor_type": "DeiTImageProcessorFast", "size": 15, "crop_size": 12},
-     dict(resize="stretch_crop", interpolation="bicubic", mean=(0.485, 0.456, 0.406))),
+     dict(resize="stretch_crop", interpolation="bicubic", mean=(0.5,) * 3)),
     ({"feature_extractor_type": "CLIPFeatureExtractor", "size": 15, "crop_size": 12},
      dict(resize="crop", interpolation="bicubic", mean=(0.48145466, 0.4578275, 0.40821073))),
     ({"do_convert_rgb": True, "do_reduce_labels": True, "do_center_crop": None}, dict(resize="stretch")),
@@ -327,3 +327,71 @@ def test_the_recipe_of_each_variant_of_torchvision(name, size, covered, interpol
     found = torchvision.preprocessing(source, config)
     assert (int(size / found.crop_fraction), found.interpolation) == (covered, interpolation)
     assert bool(source.assumed) == told
+
+
+# What a source says of parts that its tensors do not have, and of a size that its table does not have
+
+def test_a_native_file_whose_size_is_not_its_tables_is_refused(tmp_path):
+    from safetensors.numpy import save_file
+    about = json.loads(checkpoint_files.native_metadata(small_model())["minivit"])
+    about["config"]["image_size"] = 20
+    save_file(checkpoint_files.timm(small_model()), tmp_path / "model.safetensors", {"minivit": json.dumps(about)})
+    with pytest.raises(minivit.CheckpointError, match="image_size 20, whose patches its 10 positions do not cover"):
+        minivit.load(tmp_path / "model.safetensors")
+
+
+def without_qkv_bias(tensors):
+    """Without the biases of q, k and v under any format's names."""
+    return {name: a for name, a in tensors.items() if not name.endswith(
+        ("qkv.bias", "in_proj_bias", "query.bias", "key.bias", "value.bias", "query/bias", "key/bias", "value/bias"))}
+
+
+@pytest.mark.parametrize("form", ["timm", "hugging_face", "torchvision", "google"])
+def test_biases_of_q_k_v_that_are_lost_are_missed(form, tmp_path):
+    tensors = without_qkv_bias(getattr(checkpoint_files, form)(small_model()))
+    assert len(tensors) < len(getattr(checkpoint_files, form)(small_model()))
+    with pytest.raises(minivit.CheckpointError, match=r"no bias of q, k and v.*with qkv_bias false") as caught:
+        minivit.load(tensors, num_heads=2)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form, config, none", [
+    ("hugging_face", HF, {"qkv_bias": False}), ("timm", TIMM, {"model_args": {"num_heads": 2, "qkv_bias": False}}),
+    ("timm", TIMM, {"architecture": "vit_medium_patch16_gap_256"})])
+def test_biases_of_q_k_v_are_there_unless_the_config_says_that_they_are_not(form, config, none, tmp_path):
+    whole = getattr(checkpoint_files, form)(small_model())
+    path = folder(tmp_path, without_qkv_bias(whole), config)
+    with pytest.raises(minivit.CheckpointError, match="says qkv_bias True, its tensors False"):
+        minivit.load(path)
+    path = folder(tmp_path, without_qkv_bias(whole), config | none)
+    assert not minivit.load(path).config.qkv_bias
+    with pytest.raises(minivit.CheckpointError, match="says qkv_bias False, its tensors True"):
+        minivit.load(folder(tmp_path, whole, config | none))
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"model_args": {"num_heads": 2, "reg_tokens": 4}}, "says registers 4, its tensors 0"),
+    ({"architecture": "vit_small_patch14_reg4_dinov2"}, "says registers 4, its tensors 0"),
+    ({"model_args": {"num_heads": 2, "init_values": 1e-5}}, "says layer_scale True, its tensors False"),
+    ({"model_args": {"num_heads": 2, "pre_norm": True}}, "says norm_pre True, its tensors False"),
+    ({"model_args": {"num_heads": 2, "class_token": False}}, "says class_token False, its tensors True"),
+])
+def test_parts_that_timm_tells_and_the_tensors_lack(changes, said, tmp_path):
+    with pytest.raises(minivit.CheckpointError, match=said):
+        minivit.load(timm_folder(tmp_path, **changes))
+
+
+def test_registers_that_timm_tells_are_loaded(tmp_path):
+    tensors = {name: a.astype(np.float32) for name, a in minivit.state_dict(
+        small_model(registers=4, prefix_positions=False, layer_scale=True)).items()}
+    args = {"num_heads": 2, "reg_tokens": 4, "init_values": 1e-5, "no_embed_class": True}
+    for changes in ({"model_args": args}, {"architecture": "vit_base_patch14_reg4_dinov2", "model_args": {
+            "num_heads": 2, "no_embed_class": True}}):
+        assert minivit.load(timm_folder(tmp_path, tensors, **changes)).config.registers == 4
+    with pytest.raises(minivit.CheckpointError, match="says registers 0, its tensors 4"):
+        minivit.load(timm_folder(tmp_path, tensors, model_args={**args, "reg_tokens": 0}))
+
+
+def test_names_of_no_format_are_refused_with_all_of_them():
+    with pytest.raises(minivit.CheckpointError, match="timm, Hugging Face, torchvision, DINOv2 or OpenAI's CLIP"):
+        minivit.load({"conv.weight": np.ones((2, 2), np.float32)})

@@ -95,7 +95,7 @@ def timms_architectures():
 
 
 def test_what_the_names_of_timms_architectures_say():
-    """Heads, GELU, eps and whether [CLS] has a position, of every architecture with a plain ViT's blocks."""
+    """Heads, GELU, eps, registers, qkv_bias and whether [CLS] has a position, of all with a plain ViT's blocks."""
     seen = 0
     for name, module in timms_architectures():
         seen += 1
@@ -105,6 +105,8 @@ def test_what_the_names_of_timms_architectures_say():
         if not module_settings.all_gated([block.mlp for block in module.blocks]):
             form = module_settings.gelu_form(module.blocks[0].mlp.act)
             assert timm_config.GELU_FORMS[timm_architectures.activation(name)] == form, name
+        assert timm_architectures.registers(name) == module.num_reg_tokens, name
+        assert timm_architectures.has_qkv_bias(name) == (module.blocks[0].attn.qkv.bias is not None), name
         if module.has_class_token or module.num_reg_tokens:
             assert timm_architectures.has_no_prefix_positions(name) == module.no_embed_class, name
     assert seen >= 140

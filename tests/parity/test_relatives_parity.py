@@ -40,10 +40,14 @@ def compared(differences, model, module, compute):
     dx, ours = model.backward(dy, cache)
     differences("pixels' gradient", dx, dpixels)
     config = model.config
+    if not config.qkv_bias:             # a bare state dict without them is refused
+        grads |= {f"blocks.{i}.attn.qkv.bias": torch.zeros(3 * config.width) for i in range(config.num_layers)}
     theirs = minivit.load(grads, num_heads=HEADS, image_size=config.image_size, dtype="float64", pool=read_out(config))
     theirs, ours = flatten(theirs.params), flatten(ours)
     if "head.bias" not in grads and any("visual_projection" in name for name in grads):
         del theirs["head.bias"], ours["head.bias"]              # the projection has none
+    if not config.qkv_bias:
+        theirs = {name: gradient for name, gradient in theirs.items() if not name.endswith("qkv.bias")}
     differences("parameters' gradients", ours, theirs)
 
 
@@ -59,6 +63,10 @@ def test_timm(family, differences):
     assert model.config.height_width == SIZE and model.dtype == np.float64
     compared(differences, model, module, lambda module, x: module(x))
     config = model.config
+    if not config.qkv_bias:
+        with pytest.raises(minivit.CheckpointError, match="qkv_bias"):
+            minivit.load(module.state_dict(), num_heads=HEADS, image_size=SIZE)
+        return
     again = minivit.load(module.state_dict(), num_heads=HEADS, image_size=SIZE, gelu=config.gelu, dtype="float64",
                          layer_norm_eps=config.layer_norm_eps, pool=read_out(config))
     if not config.pool_prefix:                                  # which no tensor tells

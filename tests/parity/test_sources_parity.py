@@ -277,6 +277,55 @@ def test_image_processors_of_transformers(kind, options, width, height, tmp_path
     assert np.abs(ours - theirs).max() <= 1e-6 * max(1.0, np.abs(theirs).max())
 
 
+@pytest.mark.parametrize("kind", ["ViT", "DeiT", "Beit", "CLIP", "Bit", "Siglip"])
+def test_a_processors_file_that_only_names_its_class(kind, tmp_path):
+    import transformers
+    hugging_face_vit(**{**TINY, "size": 224, "patch": 32}).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": f"{kind}ImageProcessor"}))
+    picture = PHOTO.resize((301, 200))
+    theirs = getattr(transformers, f"{kind}ImageProcessorPil")()(picture, return_tensors="np")["pixel_values"]
+    theirs = np.asarray(theirs, np.float64)[0].transpose(1, 2, 0)
+    assert np.abs(minivit.load(tmp_path).prepare(picture)[0] - theirs).max() <= 1e-6 * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("kind", ["DeiT", "CLIPVision"])
+def test_images_of_a_module_without_a_processor(kind):
+    """As the class's own processor makes them by its defaults, and DeiT's colours as its weights have them."""
+    import transformers
+    options = {**SMALL, "image_size": 224, "patch_size": 56}
+    module = getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**options))
+    colours = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]} if kind == "DeiT" else {}
+    processor = getattr(transformers, f"{kind.removesuffix('Vision')}ImageProcessorPil")(**colours)
+    for picture in (PHOTO.resize((301, 200)), PHOTO.resize((225, 333))):
+        theirs = np.asarray(processor(picture, return_tensors="np")["pixel_values"], np.float64)[0].transpose(1, 2, 0)
+        assert np.abs(minivit.load(module).prepare(picture)[0] - theirs).max() <= 1e-6 * np.abs(theirs).max()
+
+
+def test_a_masked_autoencoder_in_every_form():
+    """Its own module with the decoder, that one's state dict, and transformers' module: one position, one recipe."""
+    import old_modules
+    import transformers
+    module = old_modules.VisionTransformer()
+    module.decoder_embed = torch.nn.Linear(24, 8)
+    module.decoder_pos_embed = torch.nn.Parameter(torch.zeros(1, 10, 8), requires_grad=False)
+    theirs = [transformers.ViTMAEModel(transformers.ViTMAEConfig(**SMALL))]
+    theirs.append(transformers.ViTMAEForPreTraining(transformers.ViTMAEConfig(
+        **SMALL, decoder_hidden_size=16, decoder_num_hidden_layers=1, decoder_num_attention_heads=2)))
+    models = [minivit.load(source, num_heads=heads) for source, heads in (
+        (module, 3), (module.state_dict(), 3), *((one, 4) for one in theirs), (theirs[1].state_dict(), 4))]
+    for model in models:
+        assert model.config.position == "fixed" and model.preprocessing == models[0].preprocessing
+        assert model.preprocessing.mean == (0.485, 0.456, 0.406)
+        assert any("the masked autoencoder" in what for what in model.origin.assumed)
+
+
+def test_a_module_of_torchvision_whose_size_is_not_its_tables():
+    module = torchvision_vit(**TINY)
+    module.image_size = 40
+    with pytest.raises(minivit.CheckpointError, match="image_size 40, whose patches its 10 positions do not cover"):
+        minivit.load(module)
+
+
 # timm: pretrained_cfg
 
 @pytest.mark.parametrize("about", [
