@@ -39,18 +39,23 @@ def name_map(names):
 
 
 def cls_row(source):
-    """The table of positions has a row for [CLS]."""
-    return True
+    """The table of positions has a row for [CLS], but for some of timm's modules."""
+    return timm_settings.cls_row(source) if _is_timms(source.module) else True
 
 
 def settings(source, sizes, places):
     """What the convention, or a module, says: (fields of ViTConfig, labels). Raises CheckpointError."""
-    if source.module is not None and type(source.module).__module__.startswith("timm."):
-        return timm_settings.settings(source, sizes, places)        # timm's, beside another's mask token
+    if _is_timms(source.module):
+        return timm_settings.settings(source, sizes, places)
     if source.module is not None:
         return CONVENTION | _of_module(source.module, source, sizes), None
     source.assumed.append("layer_norm_eps=1e-6 as in DINOv2")
     return CONVENTION, None
+
+
+def _is_timms(module):
+    """Whether it is a module of timm's after all, which a mask token beside it gives DINOv2's names."""
+    return type(module).__module__.startswith("timm.")
 
 
 def _of_module(module, source, sizes):
@@ -77,4 +82,4 @@ def _of_module(module, source, sizes):
 
 def preprocessing(source, config):
     """DINOv2's evaluation: ImageNet's mean and standard deviation, the shorter side 256 for 224 pixels."""
-    return DINOV2.told(source)
+    return timm_settings.preprocessing(source, config) if _is_timms(source.module) else DINOV2.told(source)

@@ -239,13 +239,14 @@ def test_a_distilled_model_without_heads_is_the_mean_of_its_tokens_in_timm(capsy
 
 @pytest.mark.parametrize("architecture", ["deit_tiny_distilled_patch16_224", "deit_base_distilled_patch16_384"])
 @pytest.mark.parametrize("classes", [0, 3])
-def test_a_distilled_folder_of_timm_is_read_by_both_tokens_with_heads_or_without(tmp_path, architecture, classes):
-    """timm's config.json says global_pool "token" of it, as of every DeiT."""
+@pytest.mark.parametrize("said", [{"global_pool": "token"}, {}])
+def test_a_distilled_folder_of_timm_is_read_by_both_tokens_with_heads_or_without(tmp_path, architecture, classes, said):
+    """timm's config.json says global_pool "token" of it, as of every DeiT, or nothing."""
     model = small_model(dist_token=True, pool="distilled", num_classes=classes)
     save_file(timm_names(model), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(
-        {"architecture": architecture, "num_classes": classes, "global_pool": "token", "model_args": {"num_heads": 2},
-         "pretrained_cfg": {"input_size": [3, 12, 12]}}))
+        {"architecture": architecture, "num_classes": classes, "model_args": {"num_heads": 2},
+         "pretrained_cfg": {"input_size": [3, 12, 12]}} | said))
     same_weights(minivit.load(tmp_path, dtype="float64"), model)
 
 

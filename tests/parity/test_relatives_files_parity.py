@@ -262,9 +262,15 @@ def test_timms_module_beside_a_mask_token_is_asked_as_timms(differences):
     module = torch.nn.Module()
     module.vit = timm_relative(init_values=1e-5, global_pool="avg", fc_norm=False, img_size=32)
     module.mask_token = torch.nn.Parameter(torch.zeros(1, 1, WIDTH))
+    module.vit.pretrained_cfg = {"mean": HALF, "std": HALF, "crop_pct": 0.75}
     model, x = minivit.load(module.double()), images((32, 32))
     assert model.config.pool == "normed_mean"
+    assert (model.preprocessing.mean, model.preprocessing.crop_fraction) == (HALF, 0.75) and not model.origin.assumed
     differences("values", model(x), run(module.vit, lambda module, x: module(x), x)[0])
+    module.vit = timm_relative(init_values=1e-5, no_embed_class=True, img_size=32).double()
+    model = minivit.load(module)
+    assert not model.config.prefix_positions
+    differences("values without a position of [CLS]", model(x), run(module.vit, lambda module, x: module(x), x)[0])
 
 
 def flax_pooled(pool):
