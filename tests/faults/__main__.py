@@ -3,7 +3,7 @@
     python -m tests.faults [--only TEXT] [--jobs N]
 
 It needs fork, as Linux and macOS have it. Seconds beside a fault are those of the processor.
-Exit status 1 where a fault survives, or a test fails without one.
+Exit status 1 where a fault survives. A test that fails without one is told, and not asked.
 """
 
 import argparse
@@ -42,7 +42,12 @@ def main(arguments=None):
         verdicts = judged(faults, copies, seen)
     cpu = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(f"\n{table(faults, verdicts)}\n{time.monotonic() - start:.0f} s, {cpu:.0f} s of processor time")
-    return 1 if seen.failed or any(verdict is None for verdict in verdicts) else 0
+    survivors = [fault for fault, verdict in zip(faults, verdicts) if verdict is None]
+    for fault in survivors:
+        print(f"SURVIVES: {fault.module}: {fault.name}")
+    for test in seen.failed:
+        print(f"FAILS WITHOUT A FAULT: {test}")
+    return 1 if survivors else 0
 
 
 def judged(faults, copies, seen):

@@ -20,6 +20,15 @@ LEFT_OUT = ("tests/test_notebooks.py", "tests/test_faults.py", "tests/test_docs.
             "tests/test_animation.py", "tests/test_project.py", "tests/test_packaging.py", "tests/test_lite.py",
             "tests/explain/test_showing.py", "tests/benchmarking/", "tests/site/", "tests/gpu/", "tests/parity/",
             "tests/kernels/")
+# These take seconds each, and others see sooner what they see.
+SLOW = ("tests/many/test_cluster.py::test_workers_that_die_cost_no_row_and_double_none",
+        "tests/many/test_cluster.py::test_without_dask_the_line_to_install_it_is_named",
+        "tests/engine/test_blas_threads.py::test_interrupts_at_any_moment",
+        "tests/engine/test_blas_threads.py::test_forks_beside_a_computing_thread",
+        "tests/explain/test_explain.py::test_every_figure_is_labelled_and_small",
+        "tests/training/test_training.py::test_workers_change_nothing",
+        "tests/training/test_training.py::test_killed_at_any_moment",
+        "tests/images/test_limits.py::test_the_largest_progressive_jpeg")
 
 
 class CoverageMap:
@@ -74,7 +83,7 @@ def _records(copies, files):
             return part
         copy = free.get()
         try:
-            part = copy.run("record", [file])
+            part = copy.run("record", [file, *(name for name in SLOW if name.startswith(f"{file}::"))])
         finally:
             free.put(copy)
         if not part["failed"]:
