@@ -20,18 +20,32 @@ def gelu_form(activation):
     raise CheckpointError(f"the module's activation is {name}, expected GELU")
 
 
-def all_gated(mlps):
-    """Whether the MLPs of a timm module are SwiGLU's, as DINOv2's giant has them. Raises CheckpointError for others."""
-    gated = [type(mlp).__name__ == "GluMlp" for mlp in mlps]
-    if not any(gated):
+def all_gated(mlps, wide=False):
+    """Whether the MLPs of a timm module are SwiGLU's, as DINOv2's giant has them. Raises CheckpointError for others.
+
+    wide: whether the tensors show gates, fc1 making twice the features that fc2 reads.
+    """
+    if not wide and not any(type(mlp).__name__ == "GluMlp" for mlp in mlps):
         return False
-    odd = next((mlp for mlp in mlps if type(mlp).__name__ != "GluMlp" or mlp.gate_last
-                or type(mlp.act).__name__ != "SiLU"), None)
-    if odd is not None:
-        raise CheckpointError(f"the module has a gated MLP {type(odd).__name__} with {type(odd.act).__name__}"
-                              f"{', the gate last' * bool(getattr(odd, 'gate_last', False))}: expected SwiGLU in all "
-                              "layers, the gate first")
+    check_swiglu(mlps, "GluMlp")
     return True
+
+
+def check_swiglu(mlps, name=None):
+    """Raises CheckpointError for a gated MLP of another class than name, another activation, or the gate last."""
+    for mlp in mlps:
+        found, act, last = type(mlp).__name__, getattr(mlp, "act", None), bool(getattr(mlp, "gate_last", False))
+        if found != (name or found) or last or (act is not None and type(act).__name__ != "SiLU"):
+            what = f"{found}{'' if act is None else f' with {type(act).__name__}'}{', the gate last' * last}"
+            raise CheckpointError(f"the module has a gated MLP {what}: expected SwiGLU in all layers, the gate first")
+
+
+def check_scale(attentions, d):
+    """Raises CheckpointError for an attention whose scores are not divided by √d; d: features a head."""
+    for attention in attentions:
+        scale = getattr(attention, "scale", None)
+        if isinstance(scale, float) and abs(scale * d ** 0.5 - 1) > 1e-6:
+            raise CheckpointError(f"the module scales its scores by {scale:.6g}, expected 1/√d")
 
 
 def check_pooling(pooling, heads, gelu):

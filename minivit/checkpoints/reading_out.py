@@ -10,6 +10,9 @@ OTHERS = {
     "": "no pooling: it scores every token",
 }
 OF_MANY = ("mean", "normed_mean", "map")              # the read-outs of many tokens, which may leave some out
+# What relatives have beyond a plain ViT; and the final norm under the names of code that has other read-outs for them.
+RELATIVES = ("reg_token", "blocks.0.ls1.gamma", "norm_pre.weight")
+OPEN_NORMS = ("norm.weight", "ln_post.weight", "visual.ln_post.weight")
 ADVICE = "minivit reads [CLS], [CLS] and a distillation token, the mean over the patches, or attention pooling"
 
 
@@ -23,13 +26,23 @@ def pool_of(label, global_pool, places):
         raise CheckpointError(f"{label} has its final norm after {OTHERS.get(pool, 'attention pooling')}: {ADVICE}, "
                               "the last of normed tokens")
     if pool == "token" and "cls_token" in places:
-        return "distilled" if "head_dist.weight" in places else "cls"
+        if not reads_both(places):
+            return "cls"
+        if "fc_norm.weight" in places:
+            raise CheckpointError(f"{label} has a distillation token and its final norm as fc_norm, which timm's "
+                                  "distilled model never applies: expected it as norm")
+        return "distilled"
     if pool == "avg":
         return "mean" if "fc_norm.weight" in places else "normed_mean"
     if pool == "map":
         return "map"
     what = OTHERS.get(pool, f"global_pool {str(pool)[:40]!r}")
     raise CheckpointError(f"{label} is read out by {what}: {ADVICE}")
+
+
+def reads_both(places):
+    """Whether timm reads a distillation token beside [CLS]: by a head of its own, or, without heads, as their mean."""
+    return "head_dist.weight" in places or ("dist_token" in places and "head.weight" not in places)
 
 
 def pool_of_tensors(source, places, wanted=None):
@@ -39,6 +52,8 @@ def pool_of_tensors(source, places, wanted=None):
         pool = "map" if "attn_pool.latent" in places else "distilled"
         if fc_norm:
             raise CheckpointError(f"{source.label}: its final norm, fc_norm, comes after the read-out: {ADVICE}")
+        if pool == "map" and source.module is None and (class_token or "reg_token" in places):
+            source.assumed.append("that the attention pooling leaves out the tokens before the patches")
         return pool
     if wanted == "mean" and not fc_norm:
         raise CheckpointError(f"{source.label}: its final norm comes before the read-out, so that the mean is that of "
@@ -47,6 +62,9 @@ def pool_of_tensors(source, places, wanted=None):
         source.assumed.append('pool="mean", as the norm called fc_norm suggests')
     if not fc_norm and not class_token and wanted is None:
         source.assumed.append('pool="normed_mean", as a model without [CLS] and with its norm before the read-out has')
+    relative = places.get("norm.weight", ("",))[0] in OPEN_NORMS and any(name in places for name in RELATIVES)
+    if class_token and not fc_norm and wanted is None and relative and source.module is None:
+        source.assumed.append('pool="cls", as most models with these tensors have (some have "normed_mean")')
     return wanted or ("mean" if fc_norm else "cls" if class_token else "normed_mean")
 
 

@@ -9,7 +9,7 @@ from ..errors import CheckpointError
 from ..images.preparation import FILTERS, Preprocessing
 from . import imagenet, json_values, timm_architectures
 from .families import IMAGENET
-from .reading_out import OF_MANY, pool_of
+from .reading_out import OF_MANY, pool_of, reads_both
 
 GELU_FORMS = {"gelu": "erf", "gelu_tanh": "tanh", "quick_gelu": "quick"}
 NORMS = ("layernorm", "layernormfp32")
@@ -62,7 +62,7 @@ def fields(config, source, places):
     found |= _parts(args, architecture, where)
     # The global_pool beside pretrained_cfg is for information, but it describes these very weights.
     pool = next((json_values.text(part, "global_pool", where) for part in (args, about, config)
-                 if part.get("global_pool") is not None), None)
+                 if part.get("global_pool") is not None), "token" if reads_both(places) else None)
     if pool is not None:
         found["pool"] = pool_of(source.label, pool, places)
         with_prefix = json_values.truth(args, "pool_include_prefix", where, False)

@@ -2,7 +2,7 @@
 
 from ..errors import CheckpointError
 from . import families, module_settings, timm_config
-from .reading_out import OF_MANY, pool_of
+from .reading_out import OF_MANY, pool_of, reads_both
 
 CONVENTION = {"layer_norm_eps": 1e-6, "gelu": "erf"}
 
@@ -10,7 +10,7 @@ CONVENTION = {"layer_norm_eps": 1e-6, "gelu": "erf"}
 def settings(source, sizes, places):
     """(fields of ViTConfig, labels). Raises CheckpointError."""
     if source.module is not None:
-        return CONVENTION | _of_module(source.module, source, places), None
+        return CONVENTION | _of_module(source.module, source, places, sizes["gated_mlp"]), None
     config = timm_config.of(source)
     if config is None:
         return _convention(source, places), None
@@ -25,8 +25,8 @@ def _convention(source, places):
         fields["layer_norm_eps"] = 1e-5
         source.assumed.append("layer_norm_eps=1e-5 as timm's models with a norm before the layers have")
         source.assumed.append('gelu="erf" (OpenAI\'s weights of CLIP have gelu="quick")')
-    if "dist_token" in places and "head.weight" not in places:
-        fields["pool"] = "distilled"
+    if reads_both(places) and "head_dist.weight" not in places:
+        fields["pool"] = pool_of(source.label, "token", places)
         source.assumed.append('pool="distilled", the mean of both tokens, as timm has without a head')
     if beside_decoder(source):
         fields["position"] = told_as_fixed(source)
@@ -66,8 +66,8 @@ def preprocessing(source, config):
     return timm_config.usual_preprocessing(config)
 
 
-def _of_module(module, source, places):
-    """Fields of a timm VisionTransformer, or of a class that follows it (DINO's, MAE's)."""
+def _of_module(module, source, places, gated):
+    """Fields of a timm VisionTransformer, or of a class that follows it (DINO's, MAE's). gated: the tensors' word."""
     first, blocks = module.blocks[0], list(module.blocks)
     if type(module).__module__.startswith("timm."):
         for part, expected in ((first, "Block"), (first.attn, "Attention")):
@@ -77,18 +77,14 @@ def _of_module(module, source, places):
     else:
         source.assumed.append(f"that {type(module).__name__} computes as timm's VisionTransformer does")
     heads = module_settings.same((block.attn.num_heads for block in blocks), "num_heads")
-    scale = getattr(first.attn, "scale", None)
-    if isinstance(scale, float) and abs(scale * (module.embed_dim / heads) ** 0.5 - 1) > 1e-6:
-        raise CheckpointError(f"{source.label} scales its scores by {scale:.6g}, expected 1/√d")
+    module_settings.check_scale((block.attn for block in blocks), module.embed_dim / heads)
     fc_norm = "fc_norm.weight" in places
     norms = [norm for block in blocks for norm in (block.norm1, block.norm2)]
     norms.append(module.fc_norm if fc_norm else module.norm)
     norms += [module.norm_pre] if "norm_pre.weight" in places else []
     mlps = [block.mlp for block in blocks]
     pool = pool_of(source.label, getattr(module, "global_pool", "token"), places)
-    if pool == "cls" and type(module).__name__ == "VisionTransformerDistilled" and "head.weight" not in places:
-        pool = "distilled"              # without a head it returns the mean of both tokens
-    gelu = {} if module_settings.all_gated(mlps) else {
+    gelu = {} if module_settings.all_gated(mlps, gated) else {
         "gelu": module_settings.same((module_settings.gelu_form(mlp.act) for mlp in mlps), "GELU")}
     if pool == "map":
         norms.append(module.attn_pool.norm)

@@ -238,6 +238,57 @@ def test_a_distilled_model_without_heads_is_the_mean_of_its_tokens_in_timm(capsy
     assert 'pool="distilled", the mean of both tokens' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("architecture", ["deit_tiny_distilled_patch16_224", "deit_base_distilled_patch16_384"])
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("said", [{"global_pool": "token"}, {}])
+def test_a_distilled_folder_of_timm_is_read_by_both_tokens_with_heads_or_without(tmp_path, architecture, classes, said):
+    """timm's config.json says global_pool "token" of it, as of every DeiT, or nothing."""
+    model = small_model(dist_token=True, pool="distilled", num_classes=classes)
+    save_file(timm_names(model), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(
+        {"architecture": architecture, "num_classes": classes, "model_args": {"num_heads": 2},
+         "pretrained_cfg": {"input_size": [3, 12, 12]}} | said))
+    same_weights(minivit.load(tmp_path, dtype="float64"), model)
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("source", ["tensors", "folder"])
+def test_a_distilled_model_whose_final_norm_timm_never_applies_is_refused(tmp_path, source, classes):
+    model = small_model(dist_token=True, pool="distilled", num_classes=classes)
+    tensors = {name.replace("norm.", "fc_norm.") if name.startswith("norm.") else name: a
+               for name, a in timm_names(model).items()}
+    save_file(tensors, tmp_path / "model.safetensors")
+    if source == "folder":
+        (tmp_path / "config.json").write_text(json.dumps(
+            {"architecture": "deit_tiny_distilled_patch16_224", "num_classes": classes, "global_pool": "token",
+             "model_args": {"num_heads": 2}, "pretrained_cfg": {"input_size": [3, 12, 12]}}))
+    with pytest.raises(minivit.CheckpointError, match="fc_norm"):
+        minivit.load(tmp_path / "model.safetensors", num_heads=2)
+
+
+READ_OUT = 'pool="cls", as most models with these tensors have'
+
+
+@pytest.mark.parametrize("changes", [{"layer_scale": True}, {"registers": 4}, {"norm_pre": True}])
+def test_that_cls_is_a_relatives_read_out_is_assumed(changes, capsys):
+    """timm makes the mean over the normed patches of the same tensors; a plain ViT's [CLS] is not told."""
+    tensors = timm_names(small_model(**changes))
+    assert minivit.load(tensors, num_heads=2).config.pool == "cls" and READ_OUT in capsys.readouterr().err
+    for pool in ("cls", "normed_mean"):
+        assert minivit.load(tensors, num_heads=2, pool=pool).config.pool == pool
+        assert 'pool="' not in capsys.readouterr().err
+    minivit.load(timm_names(small_model()), num_heads=2)
+    assert 'pool="' not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changes, told", [({}, True), ({"registers": 2}, True), ({"class_token": False}, False),
+                                           ({"class_token": False, "registers": 2}, True)])
+def test_that_pooling_leaves_out_the_tokens_before_the_patches_is_assumed(changes, told, capsys):
+    model = small_model(pool="map", **changes)
+    same_weights(minivit.load(timm_names(model), num_heads=2, dtype="float64"), model)
+    assert ("the attention pooling leaves out the tokens before the patches" in capsys.readouterr().err) == told
+
+
 @pytest.mark.parametrize("registers, prefix_positions", [(4, False), (0, False)])
 def test_positions_of_patches_alone(registers, prefix_positions):
     model = small_model(registers=registers, prefix_positions=prefix_positions)

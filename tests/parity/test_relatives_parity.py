@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from libraries import relative, torch
 from peaked import peakedness
-from relatives import HEADS, SIZE, TIMM, TRANSFORMERS
+from relatives import HEADS, SIZE, TIMM, TRANSFORMERS, timm_relative
 
 import minivit
 from minivit.trees import flatten
@@ -90,3 +90,61 @@ def test_transformers(family, differences, tmp_path):
     bare = minivit.load({name: tensor for name, tensor in module.state_dict().items()}, num_heads=HEADS,
                         layer_norm_eps=config.layer_norm_eps, gelu=config.gelu)
     assert relative(bare(x), model(x)) <= 1e-15
+
+
+@pytest.mark.parametrize("classes", [0, 5])
+def test_a_distilled_folder_of_timm(classes, tmp_path):
+    """Without classes timm gives the mean of both tokens, though its config.json says global_pool "token"."""
+    import timm
+    module = timm.create_model("deit_tiny_distilled_patch16_224", num_classes=classes, depth=2).eval()
+    timm.models.save_for_hf(module, tmp_path)
+    model = minivit.load(tmp_path, dtype="float64")
+    assert model.config.pool == "distilled" and model.config.num_classes == classes
+    x = images((224, 224))[:1]
+    with torch.no_grad():
+        theirs = module.double()(torch.tensor(x.transpose(0, 3, 1, 2))).numpy()
+    assert relative(model(x), theirs) <= 1e-12
+
+
+def test_a_class_that_follows_timms_distilled_one(differences):
+    """Its name is its own: what it is read out by is told by its tensors."""
+    from timm.models.deit import VisionTransformerDistilled
+    module = timm_relative("VisionTransformerDistilled", num_classes=0).double()
+    module.__class__ = type("Student", (VisionTransformerDistilled,), {})
+    compared(differences, minivit.load(module), module, lambda module, x: module(x))
+
+
+class Gated(torch.nn.Module):
+    """A gated MLP under SwiGLU's names whose gate passes GELU."""
+
+    def __init__(self, in_features, hidden_features, **_):
+        super().__init__()
+        self.fc1, self.act = torch.nn.Linear(in_features, 2 * hidden_features), torch.nn.GELU()
+        self.fc2 = torch.nn.Linear(hidden_features, in_features)
+
+
+class Packed(Gated):
+    """The same with nothing that tells its gate."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        del self.act
+
+
+@pytest.mark.parametrize("make, said", [
+    (lambda: timm_relative(mlp_layer=Gated), "a gated MLP Gated with GELU: expected SwiGLU in all layers"),
+    (lambda: timm_relative(mlp_layer=Packed), "a gated MLP Packed: expected SwiGLU in all layers"),
+    (lambda: one_layer_of(TIMM["DINOv2 giant"](), Gated), "a gated MLP Gated with GELU: expected SwiGLU in all layers"),
+    (lambda: timm_relative("VisionTransformerDistilled", fc_norm=True), "fc_norm, which timm's distilled model never"),
+    (lambda: timm_relative("VisionTransformerDistilled", fc_norm=True, num_classes=0), "never applies"),
+])
+def test_modules_of_timm_that_compute_something_else(make, said):
+    with pytest.raises(minivit.CheckpointError, match=said):
+        minivit.load(make())
+
+
+def one_layer_of(module, mlp):
+    """The module with this MLP in its last layer, of the others' width."""
+    fc2 = module.blocks[-1].mlp.fc2
+    module.blocks[-1].mlp = mlp(in_features=fc2.out_features, hidden_features=fc2.in_features)
+    return module
