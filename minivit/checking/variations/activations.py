@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ... import gelu, tracing
+from ... import gelu, tracing_choices
 from .changes import with_config
 from .variation import Variation
 
@@ -21,7 +21,7 @@ def of_swiglu(model):
     """A gated MLP whose halves are taken otherwise."""
     def gated(change):
         return {"activation": lambda x, form: change(*np.split(x, 2, axis=-1)) if form == "swiglu" else
-                tracing.activation(x, form)}
+                tracing_choices.activation(x, form)}
 
     def silu(x):
         return x * sigmoid(x)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from ... import attention, softmax, tracing
+from ... import attention, softmax, tracing_choices
 from .changes import in_layers, with_config
 from .variation import Variation
 
@@ -33,7 +33,7 @@ def merge_heads(heads, layout):
         B, first, second, d = heads.shape
         return heads.reshape(B, second, first * d) if layout == "reshaped" else heads.reshape(B, first, second * d)
     if layout == "hd":
-        return tracing.merge_heads(heads)
+        return tracing_choices.merge_heads(heads)
     B, H, T, d = heads.shape
     return heads.transpose(0, 2, 3, 1).reshape(B, T, H * d)
 
@@ -76,7 +76,7 @@ def of_splits(model):
     yield _layout("the heads are merged otherwise, by a reshape without the transpose", ("attended",),
                   merge="reshaped")
     yield Variation("the heads are merged otherwise: in reverse order", ("attended",),
-                    choices={"merge": lambda heads: tracing.merge_heads(heads[:, ::-1])})
+                    choices={"merge": lambda heads: tracing_choices.merge_heads(heads[:, ::-1])})
 
 
 def of_scores(model):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ... import layer_norm, tracing
+from ... import layer_norm, tracing_choices
 from ...head import norm_name
 from .norms import nothing
 from .variation import Variation
@@ -46,7 +46,7 @@ def of_head(model):
 
     def ends(words, change):
         return Variation(f"the representation is {words}", ("representation",),
-                         choices={"read": lambda n, config: change(tracing.read_out(n, config))})
+                         choices={"read": lambda n, config: change(tracing_choices.read_out(n, config))})
     yield ends("divided by its length (L2)", lambda r: r / np.linalg.norm(r, axis=-1, keepdims=True))
     yield ends("put through tanh, as a pooler does it", np.tanh)
     yield ends("centred: its mean is subtracted", lambda r: r - r.mean(axis=-1, keepdims=True))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ... import tracing
+from ...tracing_choices import Choices
 
 
 def same(x):
@@ -15,7 +16,7 @@ def same(x):
 class Variation:
     """One choice other than minivit's. cause: in words, what the other side does. where: the steps it shows in first.
 
-    model: the model changed in config or params. input: other pixels. choices: {name of a tracing.Choices: function}.
+    model: the model changed in config or params. input: other pixels. choices: {name of a Choices: function}.
     tolerance: how far off it may be and still count, where libraries compute it in float32. apart: whether it may hold
     in one of these steps and not in another, as a sum may be wrong once. eps: LayerNorm's, where that is what differs.
     """
@@ -40,4 +41,4 @@ class Variation:
 def steps(model, x, variation=Variation(), z=None, first_layer=0, given=None):
     """`tracing.steps` of a model under a variation."""
     x = x if z is not None else variation.input(x)
-    yield from tracing.steps(variation.model(model), x, tracing.Choices(**variation.choices), z, first_layer, given)
+    yield from tracing.steps(variation.model(model), x, Choices(**variation.choices), z, first_layer, given)

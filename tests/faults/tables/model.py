@@ -37,8 +37,8 @@ FAULTS = [
     # trace
     F("the traced MLP reads the stream before its norm", "tracing", "linear.forward(s['norm2'], _1)",
       "linear.forward(s['residual1'], _1)"),
-    F("the trace reads out the last token", "tracing", "normed[:, 0]", "normed[:, -1]"),
-    F("the trace's scores are not scaled", "tracing", "attention.scores(query, key)",
+    F("the trace reads out the last token", "tracing_choices", "normed[:, 0]", "normed[:, -1]"),
+    F("the trace's scores are not scaled", "tracing_choices", "attention.scores(query, key)",
       "query @ key.swapaxes(-1, -2)"),
     F("what another network has made is not read", "tracing", "(given or {}).get(prefix + name, array)", "array"),
     # trees
