@@ -93,8 +93,8 @@ from pathlib import Path
 print(Path("/tmp/whole/model.safetensors").read_bytes() == Path("/tmp/stopped/model.safetensors").read_bytes())
 print(sorted(path.name for path in Path("/tmp/whole").iterdir()))
 """)
-    assert said.splitlines() == ["True", "['curve.png', 'images.sha256', 'log.csv', 'model.safetensors', "
-                                         "'state.safetensors']"]
+    assert said.splitlines() == ["True", "['best.safetensors', 'curve.png', 'images.sha256', 'log.csv', "
+                                         "'model.safetensors', 'state.safetensors']"]
 
 
 def test_save_and_load(does):
