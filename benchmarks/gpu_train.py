@@ -41,7 +41,7 @@ def main():
     probe_seconds = PROBE_SECONDS
     if options.tiny:
         config = ViTConfig(patch_size=4, width=16, num_layers=2, mlp_width=16, num_heads=2, image_size=8)
-        recipe, probe_seconds = replace(recipe, batch_size=16, held_out=16, epochs=6, padding=1), 0.5
+        recipe, probe_seconds = replace(recipe, batch_size=16, held_out=16, epochs=40, padding=1), 0.5
     data = read_labelled_images(options.images, options.split, config.height_width, Preprocessing(crop_fraction=1.0))
     report(images=len(data), classes=len(data.classes))
     found = recipe_of(options.out / "state.safetensors")
@@ -64,10 +64,10 @@ def main():
     try:
         loop.train(data, config, recipe, options.out, preprocessing=Preprocessing(crop_fraction=1.0), device=device,
                    save_seconds=options.save_seconds, progress=False, workers=options.workers)
-        report(finished=True)
     finally:
         over.set()
         watcher.join()
+    report(finished=True)                                   # after the last epoch's row
 
 
 def parsed():
