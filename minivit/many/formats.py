@@ -23,6 +23,8 @@ import numpy as np
 FORMATS = ("csv", "json", "parquet")
 DIGITS = {"float16": 5, "float32": 9, "float64": 17}     # 1 + ⌈p log₁₀ 2⌉ for p bits: they tell any two apart
 _json = json.JSONEncoder(ensure_ascii=False).encode
+# Labels come again and again. Looking for repetitions among numbers takes longer than writing them.
+REPEATED = ["error", "top.list.element.label"]
 NOT_FINITE = re.compile("-?(nan|inf)")                   # as Python writes them, and JSON has no word for them
 
 
@@ -61,7 +63,7 @@ def write_part(path, form, rows, wanted, model):
     """Write rows to a file that `join` takes."""
     if form == "parquet":
         pyarrow = needs_pyarrow()
-        pyarrow.parquet.write_table(table(rows, wanted, model), path)
+        pyarrow.parquet.write_table(table(rows, wanted, model), path, use_dictionary=REPEATED)
         return
     with open(path, "w", encoding="utf-8", newline="") as file:
         for line in lines(form, rows, wanted, model):
@@ -78,7 +80,7 @@ def join(path, form, parts, wanted, model):
     """One file of all parts, in their order, with little of it in memory at a time."""
     if form == "parquet":
         pyarrow = needs_pyarrow()
-        with pyarrow.parquet.ParquetWriter(path, schema(wanted, model)) as writer:
+        with pyarrow.parquet.ParquetWriter(path, schema(wanted, model), use_dictionary=REPEATED) as writer:
             for part in parts:
                 with pyarrow.parquet.ParquetFile(part) as rows:
                     writer.write_table(rows.read())
