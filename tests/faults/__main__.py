@@ -25,7 +25,8 @@ from .coverage_map import CoverageMap
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", metavar="TEXT", help="faults whose name or module contains this")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    # One more than there are processors: tests wait too, for clocks and for programs that they start.
+    parser.add_argument("--jobs", type=int, default=(os.cpu_count() or 1) + 1, help="how many at a time (%(default)s)")
     options = parser.parse_args(arguments)
     faults = [fault for fault in FAULTS if options.only in f"{fault.module} {fault.name}"]
     start = time.monotonic()
