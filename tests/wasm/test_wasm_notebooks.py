@@ -1,11 +1,13 @@
 """Every notebook's code cells in CPython for WebAssembly, from top to bottom, in an interpreter each.
 
-Outputs are not compared: `make test-notebooks` does that here. The package is handed over as it is, but for the photo,
-which is re-encoded as PNG with the same pixels, as that interpreter's Pillow has no JPEG. ipywidgets, which it lacks
-too, is a stand-in that calls the function once with the values that its sliders begin with.
+Outputs are not compared: `make test-notebooks` does that here. The package is handed over as it is, but for its photos,
+which are re-encoded as PNG with the same pixels, as that interpreter's Pillow has no JPEG. IPython and
+ipywidgets, which it lacks too, are stand-ins: that of interact calls the function once, with the values that its
+sliders begin with.
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -47,26 +49,35 @@ class IntSlider:
 FloatSlider = Dropdown = IntSlider
 """
 
+IPYTHON = """
+import sys
+display = print
+get_ipython = lambda: None
+sys.modules["IPython.display"] = sys.modules[__name__]
+"""
+
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A copy of the package and the notebooks for the guest, the photo as PNG."""
+    """A copy of the package and the notebooks for the guest, the photos as PNG."""
     folder = tmp_path_factory.mktemp("source")
     for name in ("minivit", "notebooks", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    photo = folder / "minivit" / "samples" / "cat.jpg"
-    with Image.open(photo) as picture:
-        pixels = picture.convert("RGB")
-    pixels.save(photo, format="PNG")
+    for photo in (folder / "minivit" / "samples").glob("*.jpg"):
+        with Image.open(photo) as picture:
+            pixels = picture.convert("RGB")
+        pixels.save(photo, format="PNG")
     (folder / "stand_ins").mkdir()
-    (folder / "stand_ins" / "ipywidgets.py").write_text(WIDGETS, encoding="utf-8")
+    for name, text in (("ipywidgets", WIDGETS), ("IPython", IPYTHON)):
+        (folder / "stand_ins" / f"{name}.py").write_text(text, encoding="utf-8")
     return folder
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs(path, source):
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    # Lines with % are for IPython, which is not there.
+    code = [re.sub("(?m)^%.*", "", "".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
     (source / "cells.json").write_text(json.dumps(code), encoding="utf-8")
     done = run(["-c", RUN], root=True, grants=[Grant(str(source), "/source")], import_path=["/source"],
                env={"MPLBACKEND": "agg"}, deadline_s=1800, memory_bytes=3 << 30)
