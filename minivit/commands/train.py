@@ -78,6 +78,8 @@ def add_to(commands):
         recipe.add_argument(f"--{name}", type=kind, default=getattr(Recipe(), name.replace("-", "_")), metavar="N",
                             help=f"{text} (%(default)s)")
 
+    recipe.add_argument("--no-mirror", dest="mirror", action="store_false",
+                        help="flip no image left to right, as half of them are by default: for digits, text, road signs")
     recipe.add_argument("--freeze", action="store_true", help="with --start: train the head alone")
     recipe.add_argument("--held-out", type=int, metavar="N",
                         help="training images kept back to measure on after each epoch "
