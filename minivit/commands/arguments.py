@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..config import LARGEST_SIDE
 
+LABELLED = "a folder, a .zip or a .tar (.tar.gz, .tar.xz)"      # what holds labelled images
 LOADING = ("num_heads", "image_size", "layer_norm_eps", "gelu", "pool", "key", "prefix", "revision")
 
 
