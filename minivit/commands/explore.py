@@ -26,7 +26,7 @@ PARTS = ("network", "patches", "embedding", "positions", "attention", "distance"
 def add_to(commands):
     """Add `explore` to argparse's sub-parsers."""
     parser = new_command(commands, "explore", run, "explore the model in the browser", DESCRIPTION, EXAMPLE)
-    parser.add_argument("--port", type=whole, default=0, help="the port to serve on (any that is free)")
+    parser.add_argument("--port", type=whole, default=0, help="the port to serve on (default: any that is free)")
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="write the page there, and serve nothing")
     group = parser.add_argument_group("where the page opens, all counted from 0")

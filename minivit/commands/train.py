@@ -53,7 +53,8 @@ def add_to(commands):
     """Add `train` to argparse's sub-parsers."""
     parser = new_command(commands, "train", run, "train a model on labelled images", DESCRIPTION, EXAMPLE)
     parser.add_argument("data", metavar="DATA", help="the labelled images")
-    parser.add_argument("--split", default="", help="folder inside DATA whose folders are the classes (DATA itself)")
+    parser.add_argument("--split", default="",
+                        help="folder inside DATA whose folders are the classes (default: DATA itself)")
     parser.add_argument("--out", required=True, type=folder, metavar="FOLDER", help="where the run's files go")
 
     starting.add_to(parser)
@@ -78,21 +79,21 @@ def add_to(commands):
             ("mixing", float, "share of the batches that mixup or cutmix mixes"),
             ("head-rate", float, "the head's learning rate, as a multiple of that of the rest")):
         recipe.add_argument(f"--{name}", type=kind, default=getattr(Recipe(), name.replace("-", "_")), metavar="N",
-                            help=f"{text} (%(default)s)")
+                            help=f"{text} (default: %(default)s)")
 
     recipe.add_argument("--no-mirror", dest="mirror", action="store_false",
                         help="flip no image left to right, as half of them are otherwise: for digits, text, signs")
     recipe.add_argument("--freeze", action="store_true", help="with --start: train the head alone")
     recipe.add_argument("--held-out", type=int, metavar="N",
-                        help="training images kept back to measure on after each epoch "
-                             f"({Recipe.held_out}, of fewer than {10 * Recipe.held_out} images a tenth)")
+                        help="training images held out to measure on after each epoch (default: "
+                             f"{Recipe.held_out}, or a tenth of fewer than {10 * Recipe.held_out} images)")
     recipe.add_argument("--optimiser", choices=("adamw", "muon"), default=Recipe().optimiser,
-                        help="AdamW, or Muon for the layers' matrices and AdamW for the rest (%(default)s)")
+                        help="AdamW, or Muon for the layers' matrices and AdamW for the rest (default: %(default)s)")
 
     parser.add_argument("--workers", type=whole, default=0, metavar="N",
-                        help="processes that prepare batches during a step, with the same result (%(default)s)")
+                        help="processes that prepare batches meanwhile, with the same result (default: %(default)s)")
     parser.add_argument("--save-seconds", type=seconds, default=60, metavar="S",
-                        help="time between saves (%(default)s)")
+                        help="time between saves (default: %(default)s)")
     parser.add_argument("--curve", action="store_true", help="draw curve.png anew after each epoch")
     add_device(parser)
 

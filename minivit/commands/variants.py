@@ -19,9 +19,9 @@ def add_to(commands):
     """Add `variants` to argparse's sub-parsers."""
     parser = new_command(commands, "variants", run, "the table of variants and what they cost", DESCRIPTION, EXAMPLE)
     parser.add_argument("--image-size", type=image_size, metavar="SIZE",
-                        help="pixels, one number or HEIGHTxWIDTH, of every variant (its own: 224, DINOv2 518 …)")
-    parser.add_argument("--num-classes", type=positive, metavar="K", help="classes of every variant (its own: 1000, "
-                                                                           "0 where there is no head)")
+                        help="pixels, one number or HEIGHTxWIDTH, of every variant (default: its own, mostly 224)")
+    parser.add_argument("--num-classes", type=positive, metavar="K", help="classes of every variant (default: its own, "
+                                                                           "1000; 0 where there is no head)")
     add_json(parser, "the table")
 
 

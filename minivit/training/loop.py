@@ -145,7 +145,7 @@ def _step(model, state, recipe, batch, rate, left):
 
 
 def _hold_out(data, recipe):
-    """Places of the images to train on, and the LabelledImages kept back to measure on."""
+    """Places of the images to train on, and the LabelledImages held out to measure on."""
     order = np.random.default_rng([recipe.seed]).permutation(len(data))
     return np.sort(order[recipe.held_out:]), data.subset(np.sort(order[:recipe.held_out]))
 

@@ -19,7 +19,7 @@ class Recipe:
     weight_decay: on weight matrices. warmup_epochs: the rise of the rate. label_smoothing: share of a label spread over
     all classes. largest_gradient: joint norm to which gradients are clipped. padding: largest shift of an image,
     pixels. mirror: half of the images are flipped left to right; not for digits, text or road signs, which then mean
-    something else. held_out: images kept back to measure on. seed: decides weights, order and augmentation.
+    something else. held_out: images held out to measure on. seed: decides weights, order and augmentation.
     optimiser: "adamw", or "muon" for the layers' matrices.
 
     The rest is off by default. average: the weights' moving average keeps this share a step, and is what the run
