@@ -82,7 +82,7 @@ def add_to(commands):
                             help=f"{text} (default: %(default)s)")
 
     recipe.add_argument("--no-mirror", dest="mirror", action="store_false",
-                        help="flip no image left to right, as half of them are otherwise: for digits, text, signs")
+                        help="flip no image horizontally (default: half of them are): for digits, text, road signs")
     recipe.add_argument("--freeze", action="store_true", help="with --start: train the head alone")
     recipe.add_argument("--held-out", type=int, metavar="N",
                         help="training images held out to measure on after each epoch (default: "

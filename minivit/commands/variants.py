@@ -5,8 +5,9 @@ from .outputs import add_json, check_output, tell_json
 
 DESCRIPTION = """\
 Print every variant of the table: patch side P, width D, layers L, MLP width M, heads H, image side R, tokens T, classes
-K, parameters, multiply-adds of one forward pass of one image, and the bytes of its weights in single and half
-precision. First the plain ViTs, then their relatives, each at the image size and with the classes of its weights.
+K, parameters, multiply-adds of one forward pass of one image through all tokens of all layers, and the bytes of its
+weights in single and half precision. First the plain ViTs, then their relatives, each at the image size and with the
+classes of its weights.
 """
 
 EXAMPLE = """\

@@ -33,7 +33,7 @@ def seen(images, targets, mixing, preprocessing):
 
 
 def crop_and_flip(images, rng, padding=4, mirror=True):
-    """Shift by up to `padding` pixels, the border filled with zeros, and flip half of them left to right.
+    """Shift by up to `padding` pixels, the border filled with zeros, and flip half of them horizontally.
 
     images: uint8 (B, H, W, 3). mirror: False for no flips, and the same shifts. Returns a new array of that shape.
     """

@@ -18,7 +18,7 @@ class Recipe:
     epochs: passes over the training images. batch_size: images a step. peak_rate: the learning rate after the warm-up.
     weight_decay: on weight matrices. warmup_epochs: the rise of the rate. label_smoothing: share of a label spread over
     all classes. largest_gradient: joint norm to which gradients are clipped. padding: largest shift of an image,
-    pixels. mirror: half of the images are flipped left to right; not for digits, text or road signs, which then mean
+    pixels. mirror: half of the images are flipped horizontally; not for digits, text or road signs, which then mean
     something else. held_out: images held out to measure on. seed: decides weights, order and augmentation.
     optimiser: "adamw", or "muon" for the layers' matrices.
 
