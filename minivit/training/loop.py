@@ -39,9 +39,9 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
     `minivit.load`; best.safetensors: the model of the epoch with the highest accuracy on the images held out. start: a
     model of this config whose weights to begin with, instead of random ones. save_seconds: time between saves.
     stop_after: leave after this many steps in all, with the state saved. workers: processes that prepare the next
-    batches while a step runs, with the same result. Raises ValueError or CheckpointError where the settings do not fit the data or the
-    folder's state, or where the loss is no longer finite; RuntimeError where another process trains in the folder or a
-    worker was killed, OSError where it cannot be written to.
+    batches while a step runs, with the same result. Raises ValueError or CheckpointError where the settings do not fit
+    the data or the folder's state, or where the loss is no longer finite; RuntimeError where another process trains in
+    the folder or a worker was killed, OSError where it cannot be written to.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
