@@ -107,7 +107,7 @@ lite: .venv-lite/.done  ## the chapters as a JupyterLite site in out/lite, to ru
 
 lite-env: .venv-lite/.done
 
-site: .venv-site/.done  ## the lesson as a site in out/site, for any web server; a warning or a dead link is an error
+site: .venv-site/.done  ## the lessons as a site in out/site, for any web server; a warning or a dead link is an error
 	$(SITE)/python site/build.py out/site
 
 site-lite: lite .venv-site/.done  ## the same with JupyterLite in it, and on each chapter a badge that opens it there

@@ -27,9 +27,9 @@ class ViTConfig:
 
     The rest is what the relatives change, and the plain ViT has as it stands here. dist_token: DeiT's distillation
     token. registers: how many tokens of that name. prefix_positions: [CLS] and the distillation token have positions
-    too. pool_prefix: the tokens before the patches are pooled too, where pool is none of their own. qkv_bias,
-    patch_bias: the linear maps of q, k, v and of the patches have a bias. norm_pre: a LayerNorm before the first layer.
-    layer_scale: layer_scale.py. gated_mlp: SwiGLU (swiglu.py) in place of GELU.
+    too. pool_prefix: means and attention pooling include the tokens before the patches. qkv_bias, patch_bias: the
+    linear maps of q, k, v and of the patches have a bias. norm_pre: a LayerNorm before the first layer. layer_scale:
+    layer_scale.py. gated_mlp: SwiGLU (swiglu.py) in place of GELU.
     """
 
     patch_size: int = 16
@@ -64,7 +64,7 @@ class ViTConfig:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is one of {', '.join(choices)}, found {shown(getattr(self, name))}")
         if self.width % self.num_heads:
-            raise ValueError(f"num_heads must divide the width: {self.width} channels do not split "
+            raise ValueError(f"num_heads must divide the width: {self.width} features do not split "
                              f"into {self.num_heads} heads")
         object.__setattr__(self, "layer_norm_eps", real("layer_norm_eps", self.layer_norm_eps, *EPS))
         if self.pool == "cls" and not self.class_token:

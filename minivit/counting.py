@@ -42,6 +42,8 @@ def macs(config: ViTConfig | str) -> int:
 
     patches: N P²C D;  a layer: T (4D² + 2DM) for its linear maps and 2T²D for q kᵀ and A v;  head: D K. SwiGLU has 3DM
     in place of 2DM. Attention pooling of t tokens: 2tD² + 2tD for k, v, q kᵀ and A v, and 2D² + 2DM for its one query.
+    All tokens of all layers are counted; minivit's own pass leaves out what the head does not read of the last layer
+    (vit.queries_of_layers).
     config: a ViTConfig, or a variant's name, "B/16". Raises ValueError for an unknown name.
     """
     config = as_config(config)

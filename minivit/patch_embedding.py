@@ -1,7 +1,7 @@
 """Patch embedding: a 2D image becomes a 1D sequence of vectors (ViT paper section 3.1, equation 1).
 
 The image is cut into N = (H/P)(W/P) patches of P × P pixels, in raster order; each is flattened to P²C numbers,
-row by row, the C colours of a pixel side by side; one linear map E takes every patch to the width D of the network.
+row by row, the C channels of a pixel side by side; one linear map E takes every patch to the width D of the network.
 It equals a convolution with a P × P kernel and stride P.
 """
 

@@ -9,9 +9,9 @@ with MSA multi-head self-attention, LN LayerNorm, E the patch embedding and E_po
 equation 4, one linear map from y to the classes, is the classification head.
 
 The letters, here and in every section:
-    B images    H × W pixels    C = 3 colours    P patch side    N = HW/P² patches
+    B images    H × W pixels    C = 3 channels    P patch side    N = HW/P² patches
     T tokens: N + 1 with [CLS]; fewer in training, where patches are dropped
-    t queries: the tokens whose attention is computed; t = T, but in the last layer t counts those that the head reads
+    t queries: t = T, except in the last layer, where only the tokens that the head reads are queries
     D width: the features of a token    H heads, in (B, H, T, d)    d = D/H    M MLP width    L layers    K classes
 
 Every section is a pair of functions. forward(x, params, …) returns y and a cache, what its backward pass needs from the
@@ -35,7 +35,8 @@ from .training import patch_dropout
 
 
 def forward(x, params, config, with_cache=True, dropped=None):
-    """Images to logits. x: (B, H, W, 3), pixels less their mean, over their deviation. config: ViTConfig.
+    """Images to logits. x: (B, H, W, 3), pixels from 0 to 1, minus the model's mean and divided by its standard
+    deviation, as model.prepare makes them. config: ViTConfig.
 
     params: nested dictionaries and lists, under the names that timm gives its ViTs. with_cache: False where no backward
     pass follows; the cache is then None and the layers' intermediates are freed on the way. dropped: what training

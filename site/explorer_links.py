@@ -1,7 +1,8 @@
 """Where in the explorer each chapter can be touched: python site/explorer_links.py prints each chapter's line.
 
-A section's number is the one that README gives the chapter; layer, head and patch count from 0, and those that a model
-does not have are ignored. Chapters without an entry have no part of the explorer: training, and the GPU.
+A section's number is that of the lesson, as README gives it to the chapter; layer, head and patch count from 0, and
+those that a model does not have are ignored. Chapters without an entry have no part of the explorer: training, and the
+GPU.
 """
 
 import re

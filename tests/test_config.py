@@ -139,7 +139,7 @@ def test_non_square_images_have_a_grid_of_rows_and_columns():
     ({"image_size": (224, 230)}, "224 x 230 cannot be cut"),
     ({"image_size": 0}, "image_size is a number of pixels"),
     ({"image_size": (224, 224, 3)}, "image_size is a number of pixels"),
-    ({"num_heads": 7}, "768 channels do not split into 7 heads"),
+    ({"num_heads": 7}, "768 features do not split into 7 heads"),
     ({"width": 0}, "width is a whole number from 1 to 65,536, found 0"),
     ({"num_layers": 2.0}, r"num_layers is a whole number from 1 to 1,000, found 2\.0"),
     ({"num_layers": True}, "num_layers is a whole number"),

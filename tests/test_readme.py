@@ -1,4 +1,4 @@
-"""The README's REPL examples give what it shows, and its table names every section of the lesson once."""
+"""The README's REPL examples give what it shows, and its table names every lesson once."""
 
 import doctest
 import re
@@ -16,8 +16,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
 def test_examples_give_what_the_readme_shows(block, monkeypatch, tmp_path):
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)                             # as after pip install, with no clone around
-    # The digits of an error of 1e-10 are rounding's, and differ from machine to machine.
-    code = re.sub(r"\d\.\de-(09|1\d)", "...", "\n".join([*BLOCKS[:block], BLOCKS[block]]))
+    # The digits of an error of 1e-10 are rounding's, and differ from machine to machine, as does whether there are any.
+    code = re.sub(r"\d\.\de-(09|1\d)|0\.0e\+00", "...", "\n".join([*BLOCKS[:block], BLOCKS[block]]))
     test = doctest.DocTestParser().get_doctest(code, {}, "README", None, 0)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     report = []
@@ -30,7 +30,7 @@ def test_there_are_examples():
     assert len(BLOCKS) >= 2
 
 
-def test_the_table_has_every_section_of_the_lesson():
+def test_the_table_has_every_lesson():
     rows = re.findall(r"^\| (\d+|–) \|.*?\]\(minivit/([^)]+)\) \| \[.*?\]\(notebooks/([^)]+)\) \|$", README, re.M)
     assert [number for number, _, _ in rows if number != "–"] == [str(n) for n in range(18)]
     for _, module, notebook in rows:

@@ -25,7 +25,7 @@ HOW |= {"norm2": HOW["norm1"], "norm": HOW["norm1"], "key": HOW["query"], "value
         "pool.key": "multiply one normed token by the first half of kv.weight, and split it into heads",
         "pool.value": "multiply one normed token by the second half of kv.weight, and split it into heads",
         "pool.attended": "take attention @ value, the heads side by side, and multiply by proj.weight"}
-AXES = {2: ("image", "channel"), 3: ("image", "token", "channel"), 4: ("image", "head", "token", "channel")}
+AXES = {2: ("image", "feature"), 3: ("image", "token", "feature"), 4: ("image", "head", "token", "feature")}
 
 
 def of_place(place):
@@ -67,7 +67,7 @@ def _seen(ours, theirs):
         return f"minivit's plus one vector that is the same for all tokens, of length {length:.3g}: another bias, say"
     if (parts := _in_part(ours, theirs)) is not None:
         return parts
-    for axis, words in ((-1, "each token"), (0, "each channel")):
+    for axis, words in ((-1, "each token"), (0, "each feature")):
         fit = _affine(ours, theirs, axis)
         if fit is not None and np.linalg.norm(fit - theirs) <= 1e-2 * size * scale:
             return f"{words} is minivit's times a number plus a number {rest}"
@@ -96,7 +96,7 @@ def _in_part(ours, theirs):
 
 
 def _affine(ours, theirs, axis):
-    """theirs as a ours + b, one a and b for each token (axis −1) or channel (axis 0)."""
+    """theirs as a ours + b, one a and b for each token (axis −1) or feature (axis 0)."""
     a, b = (array.reshape(-1, array.shape[-1]) for array in (ours, theirs))
     if a.shape[axis] < 4:
         return None

@@ -79,7 +79,7 @@ def dtype_of(arrays):
 def fitted(theirs, ours):
     """The reference's arrays, each in the shape of our step where it holds the same numbers in another one.
 
-    Patches may stand as a grid, colours or channels first or last; heads side by side or behind the tokens; a batch of
+    Patches may stand as a grid, channels or features first or last; heads side by side or behind the tokens; a batch of
     one image without its axis, or a token without its two; the final norm for the [CLS] token alone.
     """
     theirs = dict(theirs)

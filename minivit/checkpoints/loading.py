@@ -69,10 +69,11 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     torchvision; a state dict of torch or NumPy. Tensors have the names of Google, timm, Hugging Face, torchvision,
     DINOv2, OpenAI's CLIP or `minivit.save`. What shapes cannot tell (heads, eps, GELU form, read-out, grid) comes from
     the file's metadata, config.json or the module, else from the format's convention and the variant table, and then
-    one line on stderr tells it, and model.origin.assumed; the arguments override it.
+    one line on stderr tells it, and model.origin.assumed; the arguments override it, all but pool.
 
     dtype: "float32" or "float64"; float32 by default, a module's own for a module. pool: "cls", "mean" or
-    "normed_mean" (ViTConfig), where the final norm does not tell. image_size: pixels, one number or (height, width); a
+    "normed_mean" (ViTConfig), where the source leaves it open; refused where it contradicts the source, whose final
+    norm was trained for one read-out. image_size: pixels, one number or (height, width); a
     table of positions is resampled unless its grid is the trained one. resample: "google", "timm", "hugging_face",
     "torchvision" or "dino", by default as the weights' own library does it (position_resampling). labels: the K
     classes' names. preprocessing: a minivit.Preprocessing.

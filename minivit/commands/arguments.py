@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..config import LARGEST_SIDE
 
+LABELLED = "a folder, a .zip or a .tar (.tar.gz, .tar.xz)"      # what holds labelled images
 LOADING = ("num_heads", "image_size", "layer_norm_eps", "gelu", "pool", "key", "prefix", "revision")
 
 
@@ -21,13 +22,13 @@ def add_model(parser, with_image_size=True):
     """--model, a packaged model's name, a file or a folder, and the options that say what such a file does not tell."""
     parser.add_argument("--model", metavar="NAME|PATH",
                         help="a packaged model's name, any file or folder of weights that minivit.load reads, or "
-                             "OWNER/NAME on the Hugging Face hub (the packaged model, cifar10)")
+                             "OWNER/NAME on the Hugging Face hub (default: the packaged model, cifar10)")
     add_loading(parser, with_image_size)
 
 
-def add_loading(parser, with_image_size=True):
+def add_loading(parser, with_image_size=True, title="what the file of weights does not tell"):
     """The options for what a file of weights does not tell; `loading_options` reads them."""
-    group = parser.add_argument_group("what the file of weights does not tell")
+    group = parser.add_argument_group(title)
     group.add_argument("--num-heads", type=positive, metavar="H", help="attention heads")
     if with_image_size:
         group.add_argument("--image-size", type=image_size, metavar="SIZE",
@@ -35,10 +36,11 @@ def add_loading(parser, with_image_size=True):
     group.add_argument("--layer-norm-eps", type=float, metavar="EPS", help="LayerNorm's eps")
     group.add_argument("--gelu", choices=("erf", "tanh", "quick"), help="the form of GELU")
     group.add_argument("--pool", choices=("cls", "mean", "normed_mean"),
-                       help="what the head reads, where nothing tells")
+                       help="what the head reads, where the weights leave it open")
     group.add_argument("--key", metavar="KEY", help="the state dict to read, where a file holds several")
     group.add_argument("--prefix", metavar="TEXT", help="what the model's names begin with, where there are several")
-    group.add_argument("--revision", metavar="REV", help="branch, tag or commit of OWNER/NAME on the hub (the newest)")
+    group.add_argument("--revision", metavar="REV",
+                       help="branch, tag or commit of OWNER/NAME on the hub (default: the newest)")
 
 
 def loading_options(options, names=LOADING):
@@ -48,7 +50,8 @@ def loading_options(options, names=LOADING):
 
 def add_device(parser):
     """--device, cpu or cuda."""
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to compute (%(default)s)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"),
+                        help="where to compute (default: %(default)s)")
 
 
 def model_from(options, **more):

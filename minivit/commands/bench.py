@@ -4,7 +4,7 @@ from .arguments import new_command, positive
 from .outputs import add_json
 
 DESCRIPTION = """\
-Measure ViT-B/16 and the packaged model on this machine: forward passes, and a training step (forward and backward).
+Measure ViT-B/16 and the packaged model on this machine: forward passes, and forward and backward passes together.
 Where timm is installed, its network on PyTorch eager does the same with the same weights, the two in turns in this
 process; their outputs are compared first. Medians. What others' own settings and processes change, and what the
 matrix products alone cost, is measured in the repository: docs/performance.md.
@@ -25,7 +25,7 @@ def add_to(commands):
     parser = new_command(commands, "bench", run, "how fast this machine is", DESCRIPTION, EXAMPLE)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and B/16 with one image only")
     parser.add_argument("--threads", type=positive, metavar="N",
-                        help="threads of either library (as many as there are processor cores)")
+                        help="threads of either library (default: as many as there are processor cores)")
     add_json(parser, "every sample")
 
 
@@ -37,7 +37,7 @@ def cases(quick=False):
     chosen = [("B/16 forward, 1 image", b16, 1, False), ("B/16 forward, 8 images", b16, 8, False),
               ("packaged model forward, 1 image", packaged, 1, False),
               ("packaged model forward, 256 images", packaged, 256, False),
-              ("packaged model training step, 64 images", packaged, 64, True)]
+              ("packaged model forward and backward, 64 images", packaged, 64, True)]
     return [case for case in chosen if not quick or case[2] != 8]
 
 
@@ -122,7 +122,7 @@ def timm_network(model, threads):
 
 def _line(title, found):
     from statistics import median
-    line = f"{title:40}" + f"minivit {in_words(median(found['minivit'])):>9}"
+    line = f"{title:48}" + f"minivit {in_words(median(found['minivit'])):>9}"
     if "timm" in found:
         factor = median(found["minivit"]) / median(found["timm"])
         line += f"   timm {in_words(median(found['timm'])):>9}   x {factor:.2f}"

@@ -26,9 +26,10 @@ def add_to(commands):
                         help="a packaged model's name, a file or a folder of weights, or OWNER/NAME on the hub")
     parser.add_argument("reference", metavar="REFERENCE", help="the same, or an .npz file of the trace's arrays")
     parser.add_argument("--image", metavar="IMAGE",
-                        help='an image file (the reference\'s "pixels", else the photo that comes with minivit)')
+                        help='an image file (default: the reference\'s "pixels", else the photo that comes with '
+                             "minivit)")
     parser.add_argument("--gradients", action="store_true", help="compare the gradient of every parameter too")
-    add_loading(parser)
+    add_loading(parser, title="what MODEL's file of weights does not tell; REFERENCE is read without these")
     add_json(parser, "the table")
 
 

@@ -23,9 +23,10 @@ def add_to(commands):
     parser.add_argument("source", metavar="SOURCE", help="a folder, .zip, .txt of paths, or a pattern")
     parser.add_argument("-o", "--output", metavar="FILE", required=True,
                         help="the table: .csv, .json or .parquet by its ending")
-    parser.add_argument("--top", type=whole, default=5, metavar="N", help="classes in a row, 0 for none (%(default)s)")
+    parser.add_argument("--top", type=whole, default=5, metavar="N",
+                        help="classes in a row, 0 for none (default: %(default)s)")
     parser.add_argument("--representation", choices=("float32", "float16", "none"), default="float32",
-                        help="how to write what the head reads (%(default)s)")
+                        help="how to write what the head reads (default: %(default)s)")
     parser.add_argument("--attention", action="store_true",
                         help="each layer's mean attention distance (pixels) and entropy (nats): a second pass")
     add_running(parser)
@@ -38,7 +39,7 @@ def add_running(parser):
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parser.add_argument("--overwrite", action="store_true", help="begin anew, whatever is there")
     parser.add_argument("--batch-size", type=positive, metavar="N",
-                        help="images that a thread takes at a time (16, fewer of a large model)")
+                        help="images that a thread takes at a time (default: 16, fewer of a large model)")
     parser.add_argument("--cluster", metavar="ADDRESS",
                         help="compute on Dask workers: a scheduler's tcp://HOST:PORT, or local for workers here")
     parser.add_argument("--send-files", action="store_true",

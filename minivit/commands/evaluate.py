@@ -1,12 +1,12 @@
 """`minivit evaluate`: how well a model names labelled images."""
 
-from .arguments import add_device, add_model, model_from, new_command
+from .arguments import LABELLED, add_device, add_model, model_from, new_command
 from .outputs import add_json, check_output, tell_json
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Measure a model on labelled images, which must not be those it was trained on: accuracy, loss, accuracy of each class,
-and the confusion matrix. DATA is a folder or .zip in ImageFolder layout, <split>/<class>/<image>, or CIFAR-10's
-original binary version, as for minivit train.
+and the confusion matrix. DATA is {LABELLED} in ImageFolder layout,
+<split>/<class>/<image>, or CIFAR-10's original binary version, as for minivit train.
 """
 
 EXAMPLE = """\
@@ -20,9 +20,9 @@ WIDEST_MATRIX = 20          # with more classes the matrix is in the JSON alone
 def add_to(commands):
     """Add `evaluate` to argparse's sub-parsers."""
     parser = new_command(commands, "evaluate", run, "accuracy and confusion on labelled images", DESCRIPTION, EXAMPLE)
-    parser.add_argument("data", metavar="DATA", help="folder, .zip or .tar.gz of labelled images")
+    parser.add_argument("data", metavar="DATA", help="the labelled images")
     parser.add_argument("--split", help="folder inside DATA whose folders are the classes "
-                                        "(test where there is one, else DATA itself)")
+                                        "(default: test or testing where there is one, else DATA itself)")
     add_model(parser)
     add_json(parser, "the figures")
     add_device(parser)
@@ -30,12 +30,12 @@ def add_to(commands):
 
 def run(options):
     """Read, measure, print, and write the JSON where asked."""
-    from ..training.data import read_labelled_images, test_part
+    from ..training.data import MEASURING, read_labelled_images, test_part
     from ..training.evaluation import confusion, evaluate
     check_output(options.json, (options.data, options.model))
     model = model_from(options)
     split = test_part(options.data) if options.split is None else options.split
-    data = read_labelled_images(options.data, split, model.config.height_width, model.preprocessing)
+    data = read_labelled_images(options.data, split, model.config.height_width, model.preprocessing, MEASURING)
     data = _with_model_classes(data, model)
     result = evaluate(model, data)
     counts = confusion(data.labels, result["probabilities"].argmax(axis=1), len(data.classes))      # (K, K)

@@ -7,7 +7,7 @@ from .outputs import check_folder
 
 DESCRIPTION = """\
 Open a page that runs the model in your browser: your own photo, every step with its numbers, patches to paint out,
-heads and layers to switch off, the backward pass, and a tour of the lesson. It is served on 127.0.0.1 until Ctrl-C;
+heads and layers to switch off, the backward pass, and a tour of the lessons. It is served on 127.0.0.1 until Ctrl-C;
 pictures that you open in it stay in the browser. With -o the page is written to a folder instead, for any web server.
 """
 
@@ -26,11 +26,11 @@ PARTS = ("network", "patches", "embedding", "positions", "attention", "distance"
 def add_to(commands):
     """Add `explore` to argparse's sub-parsers."""
     parser = new_command(commands, "explore", run, "explore the model in the browser", DESCRIPTION, EXAMPLE)
-    parser.add_argument("--port", type=whole, default=0, help="the port to serve on (any that is free)")
+    parser.add_argument("--port", type=whole, default=0, help="the port to serve on (default: any that is free)")
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="write the page there, and serve nothing")
     group = parser.add_argument_group("where the page opens, all counted from 0")
-    group.add_argument("--section", metavar="N", help=f"the tour's section, 0 to {SECTIONS - 1}")
+    group.add_argument("--section", metavar="N", help=f"the tour's lesson, 0 to {SECTIONS - 1}")
     group.add_argument("--layer", metavar="N", help="the layer that is shown")
     group.add_argument("--head", metavar="N|mean", help="the head that is shown, or the mean of all")
     group.add_argument("--patch", metavar="N|cls", help="the token that looks: a patch, or [CLS]")

@@ -23,11 +23,11 @@ def add_to(commands):
     parser = new_command(commands, "predict", run, "name what images show", DESCRIPTION, EXAMPLE)
     parser.add_argument("images", nargs="*", metavar="IMAGE", help=HELP)
     parser.add_argument("--sample", action="store_true", help="predict the photo of a cat that comes with minivit")
-    parser.add_argument("--top", type=positive, default=5, metavar="N", help="classes to print (%(default)s)")
+    parser.add_argument("--top", type=positive, default=5, metavar="N", help="classes to print (default: %(default)s)")
     parser.add_argument("--format", choices=("csv", "json", "parquet"),
                         help="a table of any number of images, with what the folders in a folder hold, or a .zip's")
-    parser.add_argument("-o", "--output", metavar="FILE", help="the table's file, which appears whole "
-                                                               "(standard output; a Parquet file needs a name)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the table's file, which appears whole (default: "
+                                                               "standard output; a Parquet file needs a name)")
     add_running(parser)
     add_model(parser)
     add_json(parser)

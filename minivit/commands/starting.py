@@ -3,7 +3,7 @@
 from .arguments import LOADING, add_loading, image_size, loading_options, positive
 
 OF_START = tuple(name for name in LOADING if name != "image_size")
-SIZES = (("patch-size", "P", 4, "side of a patch, pixels"), ("width", "D", 128, "channels of a token"),
+SIZES = (("patch-size", "P", 4, "side of a patch, pixels"), ("width", "D", 128, "features of a token"),
          ("layers", "L", 6, "encoder layers"), ("heads", "H", 4, "attention heads"),
          ("mlp-width", "M", 512, "hidden width of the MLP"))
 IMAGE_SIZE = 32
@@ -12,13 +12,15 @@ IMAGE_SIZE = 32
 def add_to(parser):
     """The options for the model to train."""
     model = parser.add_argument_group("model")
-    model.add_argument("--start", metavar="NAME|PATH", help="begin with the weights of this model (random weights)")
+    model.add_argument("--start", metavar="NAME|PATH",
+                       help="begin with the weights of this model (default: random weights)")
     model.add_argument("--image-size", type=image_size, metavar="SIZE",
                        help="pixels, one number or HEIGHTxWIDTH; learned positions of --start are resampled to it "
-                            f"(--start's own, else {IMAGE_SIZE})")
+                            f"(default: --start's own, else {IMAGE_SIZE})")
+    network = parser.add_argument_group("a new network (without --start)")
     for name, letter, default, text in SIZES:
-        model.add_argument(f"--{name}", type=positive, metavar=letter, help=f"{text} (--start's own, else {default})")
-    add_loading(parser, with_image_size=False)
+        network.add_argument(f"--{name}", type=positive, metavar=letter, help=f"{text} (default: {default})")
+    add_loading(parser, with_image_size=False, title="with --start: what the file of weights does not tell")
 
 
 def check(options):

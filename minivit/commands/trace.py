@@ -65,12 +65,14 @@ def add_to(commands):
     """Add `trace` to argparse's sub-parsers."""
     parser = new_command(commands, "trace", run, "print every step from pixels to probabilities", DESCRIPTION, EXAMPLE)
     parser.add_argument("image", nargs="?", metavar="IMAGE",
-                        help="an image file, or - for standard input (the photo that comes with minivit)")
+                        help="an image file, or - for standard input (default: the photo that comes with minivit)")
     add_model(parser)
     parser.add_argument("--variant", metavar="NAME", help="a variant of the table, with random weights: B/16, Ti/16 …")
     parser.add_argument("--num-classes", type=whole, metavar="K",
-                        help="0 for no head, others than the model's for one of zeros (its own; --variant: 1000)")
-    parser.add_argument("--seed", type=whole, metavar="N", help="with --variant: decides the random weights (0)")
+                        help="0: no head; another number than the model's: a head of zeros (default: the model's; "
+                             "with --variant, 1000)")
+    parser.add_argument("--seed", type=whole, metavar="N",
+                        help="with --variant: decides the random weights (default: 0)")
     parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the arrays, under the steps' names")
     add_json(parser, "the table")
     add_device(parser)

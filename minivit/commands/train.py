@@ -5,17 +5,18 @@ from pathlib import Path
 
 from ..training.recipe import Recipe
 from . import starting
-from .arguments import add_device, folder, new_command, seconds, whole
+from .arguments import LABELLED, add_device, folder, new_command, seconds, whole
 from .outputs import check_folder
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Train a Vision Transformer with this package's own backward pass, from random weights or, with --start, from a model's:
 then patches, width, layers, heads, eps, GELU, read-out and preprocessing are that model's, and its head is replaced by
 one of zeros where the classes of DATA are others.
 
-DATA is a folder, a .zip or a .tar (.tar.gz, .tar.xz) in ImageFolder layout, <split>/<class>/<image>, or CIFAR-10's
-original binary version, cifar-10-binary.tar.gz or the folder in it, whose splits are train and test. All images are
-held in memory at the model's size. The folder given by --out receives, as the run goes on:
+DATA is {LABELLED} in ImageFolder layout,
+<split>/<class>/<image>, or CIFAR-10's original binary version, cifar-10-binary.tar.gz or the folder in it, whose splits
+are train and test. All images are held in memory at the model's size. The folder given by --out receives, as the run
+goes on:
 
   images.sha256       the SHA-256 of every image's pixels, so that it can be shown that no test image is among them
   state.safetensors   weights, the optimiser's state and the step, written every --save-seconds; the same command
@@ -25,7 +26,8 @@ held in memory at the model's size. The folder given by --out receives, as the r
                       held_out_accuracy), learning_rate, images_per_second
   curve.png           the log as a picture, with --curve
   model.safetensors   after each epoch, the model so far: minivit predict --model FOLDER photo.jpg
-  best.safetensors    that of the epoch with the best answers to the images held out
+  best.safetensors    the model of the epoch with the highest accuracy on the images held out; --model FOLDER reads
+                      model.safetensors, --model FOLDER/best.safetensors this one
 """
 
 EXAMPLE = """\
@@ -49,9 +51,10 @@ a trained model for classes of your own; with --freeze its head alone:
 
 def add_to(commands):
     """Add `train` to argparse's sub-parsers."""
-    parser = new_command(commands, "train", run, "train a model on a folder or zip of images", DESCRIPTION, EXAMPLE)
-    parser.add_argument("data", metavar="DATA", help="folder, .zip or .tar of labelled images")
-    parser.add_argument("--split", default="", help="folder inside DATA whose folders are the classes (DATA itself)")
+    parser = new_command(commands, "train", run, "train a model on labelled images", DESCRIPTION, EXAMPLE)
+    parser.add_argument("data", metavar="DATA", help="the labelled images")
+    parser.add_argument("--split", default="",
+                        help="folder inside DATA whose folders are the classes (default: DATA itself)")
     parser.add_argument("--out", required=True, type=folder, metavar="FOLDER", help="where the run's files go")
 
     starting.add_to(parser)
@@ -76,19 +79,21 @@ def add_to(commands):
             ("mixing", float, "share of the batches that mixup or cutmix mixes"),
             ("head-rate", float, "the head's learning rate, as a multiple of that of the rest")):
         recipe.add_argument(f"--{name}", type=kind, default=getattr(Recipe(), name.replace("-", "_")), metavar="N",
-                            help=f"{text} (%(default)s)")
+                            help=f"{text} (default: %(default)s)")
 
+    recipe.add_argument("--no-mirror", dest="mirror", action="store_false",
+                        help="flip no image horizontally (default: half of them are): for digits, text, road signs")
     recipe.add_argument("--freeze", action="store_true", help="with --start: train the head alone")
     recipe.add_argument("--held-out", type=int, metavar="N",
-                        help="training images kept back to measure on after each epoch "
-                             f"({Recipe.held_out}, of fewer than {10 * Recipe.held_out} images a tenth)")
+                        help="training images held out to measure on after each epoch (default: "
+                             f"{Recipe.held_out}, or a tenth of fewer than {10 * Recipe.held_out} images)")
     recipe.add_argument("--optimiser", choices=("adamw", "muon"), default=Recipe().optimiser,
-                        help="AdamW, or Muon for the layers' matrices and AdamW for the rest (%(default)s)")
+                        help="AdamW, or Muon for the layers' matrices and AdamW for the rest (default: %(default)s)")
 
     parser.add_argument("--workers", type=whole, default=0, metavar="N",
-                        help="processes that prepare batches during a step, with the same result (%(default)s)")
+                        help="processes that prepare batches meanwhile, with the same result (default: %(default)s)")
     parser.add_argument("--save-seconds", type=seconds, default=60, metavar="S",
-                        help="time between saves (%(default)s)")
+                        help="time between saves (default: %(default)s)")
     parser.add_argument("--curve", action="store_true", help="draw curve.png anew after each epoch")
     add_device(parser)
 

@@ -5,8 +5,9 @@ from .outputs import add_json, check_output, tell_json
 
 DESCRIPTION = """\
 Print every variant of the table: patch side P, width D, layers L, MLP width M, heads H, image side R, tokens T, classes
-K, parameters, multiply-adds of one forward pass of one image, and the bytes of its weights in single and half
-precision. First the plain ViTs, then their relatives, each at the image size and with the classes of its weights.
+K, parameters, multiply-adds of one forward pass of one image through all tokens of all layers, and the bytes of its
+weights in single and half precision. First the plain ViTs, then their relatives, each at the image size and with the
+classes of its weights.
 """
 
 EXAMPLE = """\
@@ -19,9 +20,9 @@ def add_to(commands):
     """Add `variants` to argparse's sub-parsers."""
     parser = new_command(commands, "variants", run, "the table of variants and what they cost", DESCRIPTION, EXAMPLE)
     parser.add_argument("--image-size", type=image_size, metavar="SIZE",
-                        help="pixels, one number or HEIGHTxWIDTH, of every variant (its own: 224, DINOv2 518 …)")
-    parser.add_argument("--num-classes", type=positive, metavar="K", help="classes of every variant (its own: 1000, "
-                                                                           "0 where there is no head)")
+                        help="pixels, one number or HEIGHTxWIDTH, of every variant (default: its own, mostly 224)")
+    parser.add_argument("--num-classes", type=positive, metavar="K", help="classes of every variant (default: its own, "
+                                                                           "1000; 0 where there is no head)")
     add_json(parser, "the table")
 
 

@@ -1,4 +1,4 @@
-"""The mean over the channels, as LayerNorm takes it."""
+"""The mean over the features, as LayerNorm takes it."""
 
 import numpy as np
 

@@ -47,7 +47,7 @@ def needs_pyarrow():
 
 
 def columns(wanted, model):
-    """{name: length} of the columns besides path and error: classes, D channels, or L layers."""
+    """{name: length} of the columns besides path and error: classes, D features, or L layers."""
     K, L = model.config.num_classes, model.config.num_layers
     found = {}
     if wanted.top and K:

@@ -15,7 +15,7 @@ from .rand_augment import rand_augment
 
 def augmented(images, labels, num_classes, recipe, rng):
     """A batch changed and drawn for: pixels uint8 (B, H, W, 3), probabilities (B, K) to aim at, and Mixing or None."""
-    images = crop_and_flip(images, rng, recipe.padding)
+    images = crop_and_flip(images, rng, recipe.padding, recipe.mirror)
     if recipe.rand_augment:
         images = rand_augment(images, rng, recipe.rand_augment, recipe.magnitude)
     if recipe.erase:
@@ -32,15 +32,15 @@ def seen(images, targets, mixing, preprocessing):
     return (x, targets) if mixing is None else mixing.mix(x, targets)
 
 
-def crop_and_flip(images, rng, padding=4):
-    """Shift by up to `padding` pixels, the border filled with zeros, and mirror half of them.
+def crop_and_flip(images, rng, padding=4, mirror=True):
+    """Shift by up to `padding` pixels, the border filled with zeros, and flip half of them horizontally.
 
-    images: uint8 (B, H, W, 3). Returns a new array of that shape.
+    images: uint8 (B, H, W, 3). mirror: False for no flips, and the same shifts. Returns a new array of that shape.
     """
     B, H, W, _ = images.shape
     padded = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     top, left = rng.integers(0, 2 * padding + 1, (2, B))
-    mirrored = rng.random(B) < 0.5
+    mirrored = (rng.random(B) < 0.5) & mirror        # drawn either way, so that all later numbers are the same
     columns = np.arange(W)
     columns = left[:, None] + np.where(mirrored[:, None], columns[::-1], columns)         # (B, W)
     rows = top[:, None] + np.arange(H)                                                   # (B, H)

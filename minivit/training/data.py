@@ -18,7 +18,8 @@ from ..images.files import ENDINGS, check_size, is_hidden, open_zip
 from ..images.preparation import Preprocessing, fit
 from . import cifar_binary
 
-SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+TRAINING, MEASURING = ("train", "training"), ("test", "testing", "val", "valid", "validation")
+SPLITS = {*TRAINING, *MEASURING}
 
 
 @dataclass
@@ -38,23 +39,25 @@ class LabelledImages:
         return LabelledImages(self.images[chosen], self.labels[chosen], self.classes, [self.names[i] for i in chosen])
 
 
-def read_labelled_images(source, split, height_width, preprocessing=None):
+def read_labelled_images(source, split, height_width, preprocessing=None, purpose=TRAINING):
     """All images of a split, fitted to the model's size, in memory. Raises ImageError.
 
-    source: a folder, a .zip, a .tar, or CIFAR-10's binary version; split: the folder inside it whose folders are the
-    classes, or "" for source itself. The images are in the order of their names, the classes too.
+    source: a folder, a .zip, a .tar (.tar.gz, .tar.xz), or CIFAR-10's binary version. split: the folder inside it whose
+    folders are the classes, or "" for source itself. purpose: the splits of which one is proposed where source holds
+    splits and none is named. The images are in the order of their names, the classes too.
     """
     source = Path(source)
     if not source.exists():
         raise ImageError(f"no such file or folder: {source}")
     if not source.is_dir() and not source.is_file():
-        raise ImageError(f"{source} is no plain file but a pipe, socket or device: give a folder or a .zip of images")
+        raise ImageError(f"{source} is no plain file but a pipe, socket or device: "
+                         "give a folder, .zip or .tar of images")
     preprocessing = preprocessing or Preprocessing()
     if cifar_binary.recognises(source):
         pixels, labels, classes, names = cifar_binary.read(source, split)
         return LabelledImages(_fitted(pixels, names, source, height_width, preprocessing), labels, classes, names)
     openers = _openers(source)
-    labels = _labels(openers, source, split)                                     # {name: class}
+    labels = _labels(openers, source, split, purpose)                            # {name: class}
     classes, names = sorted(set(labels.values())), sorted(labels)
     images = _fitted((_decoded(openers[name], name, source) for name in names), names, source, height_width,
                      preprocessing)
@@ -68,12 +71,21 @@ def test_part(source):
         return "test"
     if source.is_dir():
         tops = {path.name for path in source.iterdir() if path.is_dir()}
-    elif source.is_file() and zipfile.is_zipfile(source):
-        tops = {PurePosixPath(name).parts[0] for name in _zip_members(source) if len(PurePosixPath(name).parts) > 1}
     else:
-        tops = set()
+        inside = (PurePosixPath(name).parts for name in _names_in(source))
+        tops = {parts[0] for parts in inside if len(parts) > 1}
     tops = {top for top in tops if not top.startswith((".", "__MACOSX"))}
     return next((name for name in ("test", "testing") if name in tops and tops <= SPLITS), "")
+
+
+def _names_in(source):
+    """The files' names in a zip or tar, none of anything else."""
+    if source.is_file() and zipfile.is_zipfile(source):
+        return list(_zip_members(source))
+    if source.is_file() and tarfile.is_tarfile(source):
+        with tarfile.open(source) as archive:
+            return [member.name for member in archive if member.isfile()]
+    return []
 
 
 def _fitted(pictures, names, source, height_width, preprocessing):
@@ -98,7 +110,7 @@ def _decoded(opener, name, source):
         raise ImageError(f"{name} in {source} cannot be read: {error}") from None
 
 
-def _labels(names, source, split):
+def _labels(names, source, split, purpose):
     """{name: class} of the images of a split. Raises ImageError where there are not two classes."""
     labels = {}
     for name in names:
@@ -116,8 +128,9 @@ def _labels(names, source, split):
                          "expected <split>/<class>/<image> with at least two classes; "
                          f"it holds {', '.join(tops[:5]) or 'nothing'}{' …' if len(tops) > 5 else ''}")
     if not split and set(classes) <= SPLITS:
+        fitting = next((name for name in purpose if name in classes), classes[0])
         raise ImageError(f"the folders in {source} are splits, not classes: {', '.join(classes)}; "
-                         f"name one, such as --split {classes[-1]}")
+                         f"name one, such as --split {fitting}")
     return labels
 
 
@@ -149,7 +162,7 @@ def _zip_members(source):
 def _folder_members(source):
     """{name: function that returns the file's bytes} of a folder."""
     if not source.is_dir():
-        raise ImageError(f"{source} is neither a folder nor a zip or tar file, nor CIFAR-10's binary version: "
+        raise ImageError(f"{source} is neither a folder nor a .zip or .tar, nor CIFAR-10's binary version: "
                          "give images as <split>/<class>/<image>")
 
     def read(path):

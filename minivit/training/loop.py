@@ -36,12 +36,12 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
 
     images.sha256: the images' hashes, at once. state.safetensors: weights, moments, step; a run goes on from there.
     log.csv, and curve.png where `curve`: a row an epoch. model.safetensors: after each epoch, the model so far, for
-    `minivit.load`; best.safetensors: that of the epoch with the best answers to the images held out. start: a model of
-    this config whose weights to begin with, instead of random ones. save_seconds: time between saves. stop_after: leave
-    after this many steps in all, with the state saved. workers: processes that prepare the next batches while a step
-    runs, with the same result. Raises ValueError or CheckpointError where the settings do not fit the data or the
-    folder's state, or where the loss is no longer finite; RuntimeError where another process trains in the folder or a
-    worker was killed, OSError where it cannot be written to.
+    `minivit.load`; best.safetensors: the model of the epoch with the highest accuracy on the images held out. start: a
+    model of this config whose weights to begin with, instead of random ones. save_seconds: time between saves.
+    stop_after: leave after this many steps in all, with the state saved. workers: processes that prepare the next
+    batches while a step runs, with the same result. Raises ValueError or CheckpointError where the settings do not fit
+    the data or the folder's state, or where the loss is no longer finite; RuntimeError where another process trains in
+    the folder or a worker was killed, OSError where it cannot be written to.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def _step(model, state, recipe, batch, rate, left):
 
 
 def _hold_out(data, recipe):
-    """Places of the images to train on, and the LabelledImages kept back to measure on."""
+    """Places of the images to train on, and the LabelledImages held out to measure on."""
     order = np.random.default_rng([recipe.seed]).permutation(len(data))
     return np.sort(order[recipe.held_out:]), data.subset(np.sort(order[:recipe.held_out]))
 

@@ -18,8 +18,9 @@ class Recipe:
     epochs: passes over the training images. batch_size: images a step. peak_rate: the learning rate after the warm-up.
     weight_decay: on weight matrices. warmup_epochs: the rise of the rate. label_smoothing: share of a label spread over
     all classes. largest_gradient: joint norm to which gradients are clipped. padding: largest shift of an image,
-    pixels. held_out: images kept back to measure on. seed: decides weights, order and augmentation. optimiser: "adamw",
-    or "muon" for the layers' matrices.
+    pixels. mirror: half of the images are flipped horizontally; not for digits, text or road signs, which then mean
+    something else. held_out: images held out to measure on. seed: decides weights, order and augmentation.
+    optimiser: "adamw", or "muon" for the layers' matrices.
 
     The rest is off by default. average: the weights' moving average keeps this share a step, and is what the run
     returns. mixup, cutmix: the α of the Beta distribution that a pair's share is drawn from. erase: share of the images
@@ -52,6 +53,7 @@ class Recipe:
     mixing: float = 1.0
     head_rate: float = 1.0
     freeze: bool = False
+    mirror: bool = True
 
     def __post_init__(self):
         for name, (low, high) in WHOLE.items():
@@ -71,8 +73,9 @@ class Recipe:
             raise ValueError(f"mixing {self.mixing} changes nothing without mixup or cutmix: give one of them too")
         if self.optimiser not in ("adamw", "muon"):
             raise ValueError(f'optimiser is "adamw" or "muon", found {self.optimiser!r}')
-        if not isinstance(self.freeze, bool):
-            raise ValueError(f"freeze is True or False, found {shown(self.freeze)}")
+        for name in ("freeze", "mirror"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} is True or False, found {shown(getattr(self, name))}")
         if self.freeze and self.optimiser == "muon":
             raise ValueError("optimiser muon is for the layers' matrices, which freeze leaves as they are: give adamw")
 

@@ -45,7 +45,7 @@ TABLES = [
         ("    image = x[..., ::-1]\n", ("blue, green, red",)), ("    image = x[:, :, ::-1]\n", ("mirrored",)),
         ("    image = x[:, ::-1]\n", ("head",)), ("    image = x * 255\n", ("255",)),
         ("    image = x / 255\n", ("255", "0.00392")), ("    image = 2 * x - 1\n", ("2 times",)),
-        ("    image = (x - 0.5) / 0.5\n", ("2 times",)), ("    image = np.roll(x, 1, axis=-1)\n", ("colour", "order")),
+        ("    image = (x - 0.5) / 0.5\n", ("2 times",)), ("    image = np.roll(x, 1, axis=-1)\n", ("channel", "order")),
         ("    image = np.clip(x, -1, 1)\n", ("clip",))]),
     (CUT, "patches", [
         ("image.reshape(B, N, P * P * 3)", ("reshape without the transpose",)),
@@ -152,7 +152,7 @@ TABLES = [
     (MIX, "layer.0.attended", [("o = a.transpose(0, 1, 3, 2) @ v", ("transposed",)), ("o = a @ k", ("keys",)),
                                ("o = a @ q", ("queries",)), ("o = s @ v", ("scores",)), ("o = v", ("value",))]),
     (MERGE, "layer.0.attended", [("o = o.reshape(B, T, D)", ("reshape without the transpose",)),
-                                 ("o = o.transpose(0, 2, 3, 1).reshape(B, T, D)", ("channel by channel",)),
+                                 ("o = o.transpose(0, 2, 3, 1).reshape(B, T, D)", ("feature by feature",)),
                                  ("o = o[:, ::-1].transpose(0, 2, 1, 3).reshape(B, T, D)", ("reverse order",))]),
     (PROJECT, "layer.0.attended", [
         ("o = o", ("proj is missing",)), ('o = o @ w["attn"]["proj"]["weight"]', ("proj.bias is missing",)),

@@ -45,7 +45,7 @@ def test_with_the_image_the_recipe_is_named(model, name):
 
 @pytest.mark.parametrize("recipe, words", [
     (IMAGENET, "ImageNet's mean"), (RAW, "not normalised"), ({**RAW, "times": 255.0}, "0 to 255"),
-    ({"mean": (0.485, 0.456, 0.406), "std": (1, 1, 1)}, "no deviation")])
+    ({"mean": (0.485, 0.456, 0.406), "std": (1, 1, 1)}, "no standard deviation")])
 def test_without_the_image_another_normalisation_is_seen(model, recipe, words):
     comparison = minivit.compare(model, port(model, **recipe))
     assert comparison.first_difference == "pixels" and words in comparison.cause

@@ -123,5 +123,5 @@ def test_what_bench_measures():
     chosen = bench.cases()
     assert [title for title, *_ in chosen] == [
         "B/16 forward, 1 image", "B/16 forward, 8 images", "packaged model forward, 1 image",
-        "packaged model forward, 256 images", "packaged model training step, 64 images"]
+        "packaged model forward, 256 images", "packaged model forward and backward, 64 images"]
     assert len(bench.cases(quick=True)) == 4

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
 from dataclasses import replace
@@ -247,7 +248,7 @@ def test_evaluate_takes_the_test_part(minivit_says, toy):
     assert json.loads(minivit_says("evaluate", data / "test", "--model", file, "--json", "-")[1])["split"] == ""
 
 
-def test_the_test_part_of_a_zip_and_of_other_folders(tmp_path):
+def test_the_test_part_of_an_archive_and_of_other_folders(tmp_path):
     from minivit.training.data import test_part
     write_folder(colours(4), tmp_path / "data" / "testing")
     write_folder(colours(4), tmp_path / "data" / "train")
@@ -256,8 +257,33 @@ def test_the_test_part_of_a_zip_and_of_other_folders(tmp_path):
             archive.write(path, path.relative_to(tmp_path / "data"))
         archive.writestr("__MACOSX/a.png", b"")
     assert test_part(tmp_path / "data") == test_part(tmp_path / "data.zip") == "testing"
+    for packing in ("", "gz", "xz"):
+        with tarfile.open(tmp_path / "data.tar", f"w:{packing}") as archive:
+            archive.add(tmp_path / "data", "./")
+        assert test_part(tmp_path / "data.tar") == "testing"
     (tmp_path / "data" / "bicycle").mkdir()                     # then "testing" may well be a class
     assert test_part(tmp_path / "data") == test_part(tmp_path / "none") == ""
+
+
+def test_evaluate_of_an_archive(minivit_says, toy, tmp_path):
+    _, file, data = toy
+    write_folder(colours(20, seed=1), data / "train")
+    with tarfile.open(tmp_path / "data.tar.gz", "w:gz") as archive:
+        archive.add(data, "")
+    found = [json.loads(minivit_says("evaluate", source, "--model", file, "--json")[1])
+             for source in (data, tmp_path / "data.tar.gz")]
+    assert found[0].pop("data") != found[1].pop("data") and found[0] == found[1] and found[0]["split"] == "test"
+
+
+def test_the_split_that_is_proposed_is_for_what_is_done(minivit_says, toy, tmp_path):
+    _, file, data = toy
+    write_folder(colours(20, seed=1), data / "train")
+    write_folder(colours(20, seed=1), data / "val")
+    said = "are splits, not classes: test, train, val; name one, such as --split "
+    for command, proposed in ((("evaluate", data, "--model", file, "--split", ""), "test"),
+                              (("train", data, "--out", tmp_path / "run", *TRAIN), "train")):
+        status, _, err = minivit_says(*command)
+        assert status == 2 and err.endswith(f"{said}{proposed}\n")
 
 
 # Inputs and outputs.

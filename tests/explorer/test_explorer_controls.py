@@ -518,7 +518,7 @@ def test_the_tour_to_its_end(page):
     for section in range(18):
         page.settle()
         assert page.find("#tour").is_displayed() and f"section={section}&" in page("location.hash")
-        assert page.find("#tour .note").text == f"Step {section + 1} of 18: section {section} of the lesson"
+        assert page.find("#tour .note").text == f"Step {section + 1} of 18: lesson {section}"
         lit.append(page("document.querySelector('.lit').dataset.part"))
         assert page("document.querySelectorAll('.lit').length") == 1 and len(page.find("#tour-text").text) > 60
         assert page("document.activeElement.id") == "tour-title"

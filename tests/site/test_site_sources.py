@@ -107,7 +107,7 @@ def test_each_chapter_has_a_badge_where_the_site_has_jupyterlite(sources, tmp_pa
 
 
 def test_each_chapter_opens_its_own_section_of_the_explorer():
-    """README's table says which sections a chapter has."""
+    """README's table says which lessons a chapter has."""
     links, of = module("explorer_links"), {}
     for section, chapter in re.findall(r"^\| (\d+) \|.*\[(\w+)\]\(notebooks/", (ROOT / "README.md").read_text("utf-8"),
                                        re.MULTILINE):

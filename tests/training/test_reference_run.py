@@ -23,6 +23,7 @@ CONFIG = replace(TINY, layer_norm_eps=0.05, gelu="tanh")
 PLAIN = replace(SHORT, largest_gradient=0.5, weight_decay=3.0, label_smoothing=0.2)
 MIXED = replace(PLAIN, warmup_epochs=1.5, average=0.4, mixup=0.4, cutmix=1.0, erase=0.5)
 TOLERANCE = 5e-6                                         # weights are of the size 0.1
+NOT_MIRRORED = replace(MIXED, mirror=False)
 NEVER_CLIPPED = replace(SHORT, largest_gradient=1e6, warmup_epochs=0, held_out=17, label_smoothing=0)
 
 
@@ -30,9 +31,19 @@ def pixels(images):
     return ((images / 255 - PREPROCESSING.mean) / PREPROCESSING.std).astype(np.float32)
 
 
+def shifted(images, recipe, rng):
+    """Each image moved over a black border, and half of them flipped left to right."""
+    (count, H, W, _), p = images.shape, recipe.padding
+    tops, lefts = rng.integers(0, 2 * p + 1, (2, count))
+    flipped = rng.random(count) < 0.5
+    crops = [np.pad(image, ((p, p), (p, p), (0, 0)))[top:top + H, left:left + W]
+             for image, top, left in zip(images, tops, lefts)]
+    return np.stack([crop[:, ::-1] if flip and recipe.mirror else crop for crop, flip in zip(crops, flipped)])
+
+
 def augmented(images, labels, recipe, rng):
     """Shift and mirror, erase, normalise, and mix, in this order, and the targets."""
-    images = augmentation.crop_and_flip(images, rng, recipe.padding)
+    images = shifted(images, recipe, rng)
     if recipe.erase:
         images = augmentation.erase(images, rng, recipe.erase)
     targets = (1 - recipe.label_smoothing) * np.eye(2)[labels] + recipe.label_smoothing / 2
@@ -103,7 +114,8 @@ def without_key_bias(model):
     return flat
 
 
-@pytest.mark.parametrize("recipe", [PLAIN, MIXED, NEVER_CLIPPED], ids=["plain", "mixed and averaged", "not clipped"])
+@pytest.mark.parametrize("recipe", [PLAIN, MIXED, NEVER_CLIPPED, NOT_MIRRORED],
+                         ids=["plain", "mixed and averaged", "not clipped", "not mirrored"])
 def test_a_run_is_the_one_written_out_here(tmp_path, recipe):
     data = colours(90)
     found = train(data, CONFIG, recipe, tmp_path, preprocessing=PREPROCESSING, progress=False)
@@ -121,7 +133,8 @@ def test_a_run_is_the_one_written_out_here(tmp_path, recipe):
 
 
 @pytest.mark.parametrize("change", [{"largest_gradient": 0.4}, {"average": 0.05}, {"warmup_epochs": 1.25},
-                                    {"mixup": 0.5}, {"weight_decay": 2.5}, {"label_smoothing": 0.1}, {"erase": 0.4}],
+                                    {"mixup": 0.5}, {"weight_decay": 2.5}, {"label_smoothing": 0.1}, {"erase": 0.4},
+                                    {"mirror": False}],
                          ids=lambda change: next(iter(change)))
 def test_the_reference_tells_recipes_apart(change):
     """Were a change of a setting too small to see, equality would say little of it."""

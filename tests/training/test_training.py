@@ -203,6 +203,17 @@ def test_average_follows_the_weights():
     assert State.of(model.params, SHORT, model.config).result(model) is model
 
 
+def test_without_mirroring_the_shifts_are_the_same(rng):
+    images = rng.integers(1, 256, (40, 5, 7, 3), dtype=np.uint8)
+    draws = np.random.default_rng(3)
+    tops, lefts = draws.integers(0, 3, (2, 40))
+    mirrored = draws.random(40) < 0.5
+    for on in (True, False):
+        found = augmentation.crop_and_flip(images, np.random.default_rng(3), 1, on)
+        for image, crop, top, left, flip in zip(images, found, tops, lefts, mirrored):
+            np.testing.assert_array_equal(crop, crops(image, 1)[top, left, bool(flip and on)])
+
+
 # Runs.
 
 def run(folder, recipe=SHORT, data=None, config=TINY, **options):
@@ -260,6 +271,27 @@ def test_without_them_the_random_numbers_are_those_of_before(tmp_path, monkeypat
     first = np.random.default_rng([recipe.seed, 0]).permutation(kept)[:recipe.batch_size]
     rng = np.random.default_rng([recipe.seed, 0, 0])
     np.testing.assert_array_equal(seen[0], augmentation.crop_and_flip(data.images[first], rng, recipe.padding))
+
+
+def test_a_run_without_mirroring_shows_no_image_mirrored(tmp_path, monkeypatch):
+    """Three epochs of 64 images: each that a step sees is one of its nine shifts, and of every shift some are seen."""
+    seen, data = [], colours()
+    original = augmentation.seen
+    monkeypatch.setattr(loop, "seen", lambda images, *rest: seen.extend(images) or original(images, *rest))
+    run(tmp_path, replace(SHORT, mirror=False))
+    shifts = {crop.tobytes(): key for image in data.images for key, crop in crops(image, 1).items()}
+    found = [shifts[image.tobytes()] for image in seen]
+    assert len(found) == 192 and not any(mirrored for _, _, mirrored in found) and len(set(found)) == 9
+
+
+def test_the_command_turns_mirroring_off(tmp_path):
+    write_folder(colours(), tmp_path / "data")
+    base = ["train", str(tmp_path / "data"), "--epochs", "1", "--batch-size", "16", "--held-out", "16", "--width", "16",
+            "--layers", "1", "--heads", "2", "--mlp-width", "16", "--image-size", "8", "--padding", "1"]
+    for place, option in (("with", []), ("without", ["--no-mirror"])):
+        assert cli.main([*base, "--out", str(tmp_path / place), *option]) == 0
+        with safe_open(tmp_path / place / "state.safetensors", framework="numpy") as file:
+            assert json.loads(file.metadata()["about"])["recipe"]["mirror"] is (not option)
 
 
 def test_patch_dropout_falls_to_nothing(tmp_path, monkeypatch):
@@ -560,7 +592,7 @@ def test_a_state_from_before_a_setting_existed_goes_on(tmp_path):
         metadata = file.metadata()
     about = json.loads(metadata["about"])
     for name in ("average", "mixup", "cutmix", "erase", "patch_dropout", "stochastic_depth", "optimiser",
-                 "rand_augment", "magnitude"):
+                 "rand_augment", "magnitude", "mixing", "head_rate", "freeze", "mirror"):
         del about["recipe"][name]
     save_file(load_file(path), path, metadata | {"about": json.dumps(about)})
     run(tmp_path / "old")
@@ -635,6 +667,7 @@ def test_damaged_states(tmp_path):
     ({"magnitude": 0.3}, "magnitude 0.3 changes nothing without rand_augment"),
     ({"mixup": 1, "mixing": 1.5}, "mixing is a number from 0 to 1, found 1.5"),
     ({"mixing": 0.5}, "mixing 0.5 changes nothing without mixup or cutmix"),
+    *(({"mirror": value}, "mirror is True or False, found") for value in (0, 1, None, "no", [])),
 ])
 def test_settings_out_of_range(settings, said):
     with pytest.raises(ValueError, match=said):

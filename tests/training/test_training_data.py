@@ -168,12 +168,12 @@ def test_a_damaged_zip(folder, tmp_path):
     path.write_bytes(content)
     assert ".png in" in refused(path, "train")
     path.write_bytes(bytes(content)[:200])
-    assert "neither a folder nor a zip or tar file" in refused(path, "train")
+    assert "neither a folder nor a .zip or .tar" in refused(path, "train")
 
 
 def test_sources_without_two_classes(folder, tmp_path):
     assert "no such file or folder" in refused(tmp_path / "nothing")
-    assert "neither a folder nor a zip" in refused(folder / "README.txt")
+    assert "neither a folder nor a .zip or .tar" in refused(folder / "README.txt")
     assert "under 'val'" in refused(folder, "val") and "it holds README.txt, test, train" in refused(folder, "val")
     assert "are splits, not classes: test, train; name one, such as --split train" in refused(folder)
     (tmp_path / "empty").mkdir()

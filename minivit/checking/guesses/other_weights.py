@@ -55,7 +55,7 @@ def _one(i, j, section):
 
 
 def _fitted_norm(place):
-    """Weight and bias as theirs shows them, channel by channel; told where they are the parameters of another norm."""
+    """Weight and bias as theirs shows them, feature by feature; told where they are the parameters of another norm."""
     params, theirs = place.params, place.theirs.reshape(-1, place.theirs.shape[-1])
     if params is None or place.ours.shape != place.theirs.shape or len(theirs) < 3 or not np.isfinite(theirs).all():
         return

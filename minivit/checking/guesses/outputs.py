@@ -20,10 +20,10 @@ AFTER = {"GELU": lambda a: gelu.forward(a)[0], "its tanh form of GELU": lambda a
          "division by its sum": lambda a: a / a.sum(-1, keepdims=True),
          "clipping to -1 … 1": lambda a: np.clip(a, -1, 1),
          **{name: function for name, function in FUNCTIONS.items() if "GELU" not in name and "nothing" not in name}}
-AXES = {"logits": ("image", "class"), "probabilities": ("image", "class"), "representation": ("image", "channel"),
-        "query": ("image", "head", "token", "channel"), "scores": ("image", "head", "query", "key")}
+AXES = {"logits": ("image", "class"), "probabilities": ("image", "class"), "representation": ("image", "feature"),
+        "query": ("image", "head", "token", "feature"), "scores": ("image", "head", "query", "key")}
 AXES |= {"key": AXES["query"], "value": AXES["query"], "attention": AXES["scores"]}
-TOKENS = ("image", "token", "channel")
+TOKENS = ("image", "token", "feature")
 OWN = {"cls": "[CLS], token 0", "mean": "the mean", "normed_mean": "the mean", "map": "attention pooling",
        "distilled": "[CLS] and the distillation token"}
 

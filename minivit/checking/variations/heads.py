@@ -13,7 +13,7 @@ SPLIT = ("query", "key", "value")
 
 
 def split_heads(qkv, num_heads, layout):
-    """(B, T, 3D) -> q, k, v of (B, H, T, d). layout: how 3D is read, in parts p, heads h and channels d of a head.
+    """(B, T, 3D) -> q, k, v of (B, H, T, d). layout: how 3D is read, in parts p, heads h and features d of a head.
 
     "reshaped" takes each of q, k, v to (B, H, T, d) without the transpose; "tokens" leaves (B, T, H, d) as it is.
     """
@@ -28,7 +28,7 @@ def split_heads(qkv, num_heads, layout):
 
 
 def merge_heads(heads, layout):
-    """(B, H, T, d) -> (B, T, D). layout: "hd" heads side by side, "dh" their channels in turn, or no transpose."""
+    """(B, H, T, d) -> (B, T, D). layout: "hd" heads side by side, "dh" their features in turn, or no transpose."""
     if layout in ("reshaped", "tokens"):
         B, first, second, d = heads.shape
         return heads.reshape(B, second, first * d) if layout == "reshaped" else heads.reshape(B, first, second * d)
@@ -59,20 +59,20 @@ def of_qkv(model):
 
 
 def of_splits(model):
-    """How many heads there are, and which channels make one."""
+    """How many heads there are, and which features make one."""
     D, H = model.config.width, model.config.num_heads
     for heads in (n for n in range(1, D + 1) if D % n == 0 and n != H and (n <= 4 * H or n == D)):
         yield Variation(f"the heads are split otherwise: num_heads={heads}, found {H}", SPLIT,
                         lambda m, heads=heads: with_config(m, num_heads=heads))
     for layout in ("pdh", "hpd", "hdp", "dph", "dhp"):
-        words = ", ".join({"p": "q/k/v", "h": "head", "d": "channel"}[letter] for letter in layout)
+        words = ", ".join({"p": "q/k/v", "h": "head", "d": "feature"}[letter] for letter in layout)
         for merge in ("hd", "dh"):
             yield _layout(f"the heads are split otherwise: 3D is read as ({words})", SPLIT, layout, merge)
     for merge in ("reshaped", "hd"):
         yield _layout("the heads are split by a reshape without the transpose", SPLIT, "reshaped", merge)
     yield _layout("the heads are split without the transpose: attention runs over the heads of one token",
                   (*SPLIT, "scores", "attention", "attended"), "tokens", "tokens")
-    yield _layout("the heads are merged otherwise, channel by channel", ("attended",), merge="dh")
+    yield _layout("the heads are merged otherwise, feature by feature", ("attended",), merge="dh")
     yield _layout("the heads are merged otherwise, by a reshape without the transpose", ("attended",),
                   merge="reshaped")
     yield Variation("the heads are merged otherwise: in reverse order", ("attended",),

@@ -47,7 +47,7 @@ def _every(cause, norm):
 
 
 def _sample_deviation_outside(e):
-    """(x - mean) / (std + e), the deviation by n - 1: "The Annotated Transformer" has it so; e: eps, or the model's."""
+    """(x - mean) / (std + e), std by n - 1: "The Annotated Transformer" has it so; e: eps, or the model's."""
     return _affine(lambda x, eps: normalised(x, e or eps, ddof=1, outside=True))
 
 
@@ -57,7 +57,7 @@ def of_forms(model):
         "the variance is divided by D - 1 instead of D (ddof=1, as torch.var and torch.std do it)":
             lambda x, eps: normalised(x, eps, ddof=1),
         "eps stands outside of the root: √var + eps": lambda x, eps: normalised(x, eps, outside=True),
-        "the deviation √var is divided by without eps": lambda x, eps: normalised(x, 0.0),
+        "the standard deviation √var is divided by without eps": lambda x, eps: normalised(x, 0.0),
         "the mean is not subtracted (RMSNorm)": lambda x, eps: normalised(x, eps, mean=False),
         "the mean is not subtracted, but the variance is taken about it":
             lambda x, eps: x / np.sqrt(x.var(axis=-1, keepdims=True) + eps),
@@ -69,9 +69,9 @@ def of_forms(model):
         "nothing is divided by: the mean alone is subtracted": lambda x, eps: x - x.mean(axis=-1, keepdims=True),
         "x is divided by its length, ‖x‖": lambda x, eps: x / np.linalg.norm(x, axis=-1, keepdims=True),
         "x less its mean is divided by its length": lambda x, eps: normalised(x, 0.0) / np.sqrt(x.shape[-1]),
-        "mean and variance are taken over the tokens instead of the channels":
+        "mean and variance are taken over the tokens instead of the features":
             lambda x, eps: normalised(x, eps, axis=1 if x.ndim == 3 else 0),
-        "mean and variance are taken over tokens and channels together":
+        "mean and variance are taken over tokens and features together":
             lambda x, eps: normalised(x, eps, axis=tuple(range(1, x.ndim))),
     }
     for words, form in formulas.items():

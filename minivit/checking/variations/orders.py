@@ -1,4 +1,4 @@
-"""Orders a port may have mixed up: of pixels and colours in a patch, of patches, of tokens and of their positions."""
+"""Orders a port may have mixed up: of pixels and channels in a patch, of patches, of tokens and of their positions."""
 
 import itertools
 
@@ -13,8 +13,8 @@ PATCHES = ("patches", "patch_embedding")
 
 
 def of_pixels(model):
-    """The order in which a patch is flattened, colours are stored, and patches are taken."""
-    P, axes = model.config.patch_size, ("row", "column", "colour")
+    """The order in which a patch is flattened, channels are stored, and patches are taken."""
+    P, axes = model.config.patch_size, ("row", "column", "channel")
 
     def flattened(x, P, order):
         patches = patch_embedding.patchify(x, P)                        # (B, N, P²C)
@@ -29,18 +29,18 @@ def of_pixels(model):
             turn = order if sides == (P, P, 3) else np.argsort(order)
             yield Variation(cause, ("patch_embedding",), in_patches(
                 lambda a, sides=sides, turn=turn: a.reshape(*sides, -1).transpose(*turn, 3).reshape(a.shape)))
-    yield Variation("the colours are in the order blue, green, red", ("pixels",), input=lambda x: x[..., ::-1])
+    yield Variation("the channels are in the order blue, green, red", ("pixels",), input=lambda x: x[..., ::-1])
 
     def cut(change):
         return {"cut": lambda x, P: patch_embedding.patchify(change(x), P)}
 
-    pictures = {"the colours are in the order blue, green, red": lambda x: x[..., ::-1],
+    pictures = {"the channels are in the order blue, green, red": lambda x: x[..., ::-1],
                 "patches are taken column by column": lambda x: _columns_first(x, P),
                 "the image is mirrored, left to right": lambda x: x[:, :, ::-1],
                 "the image stands on its head": lambda x: x[:, ::-1],
                 "the image is turned by half a turn": lambda x: x[:, ::-1, ::-1],
                 "rows and columns of the image are swapped": lambda x: x.swapaxes(1, 2),
-                "the pixels are grey: each colour is their mean": lambda x: np.broadcast_to(x.mean(-1, keepdims=True),
+                "the pixels are grey: each channel is their mean": lambda x: np.broadcast_to(x.mean(-1, keepdims=True),
                                                                                             x.shape),
                 "the pixels are multiplied by 255": lambda x: x * 255,
                 "the pixels are divided by 255": lambda x: x / 255}

@@ -1,4 +1,4 @@
-// The guided tour: the lesson's sections 0 to 17, a step each. A step names the part of the page that it is about, says what
+// The guided tour: lessons 0 to 17, a step each. A step names the part of the page that it is about, says what
 // to see there with this model's own numbers, and may choose where to look. Its address is #section=NUMBER.
 import { clear, el, percent } from "./dom.js";
 import { explained } from "./glossary.js";
@@ -20,7 +20,7 @@ export const STEPS = [
   ["Layers refine, step by step", "lens", (a) => `Each layer adds to the {stream|residual stream}. Reading the answer after every layer, the {logit lens}, shows it forming: after layer 0 against after layer ${a.size.L - 1}. Switch a layer off at the top and see what is lost.`, null, { "Layer on or off": "#layer-on" }],
   ["The answer, read from one vector", "head", (a) => `${a.size.D} numbers, one linear map, ${a.size.K} scores, a softmax: ${percent(Math.max(...a.trace.probabilities.data))} for “${a.labels[best(a.trace.probabilities.data)]}”.`, () => ({ token: 0 })],
   ["An image is a sequence of patches, as text is one of words", "network", (a) => `In one line: ${a.size.height} × ${a.size.width} pixels → ${a.size.N} patches → ${a.size.T} tokens → ${a.size.L} times attention and MLP → one vector → ${a.size.K} probabilities. Only the first two steps know that it was an image.`],
-  ["From patch to vector, in numbers", "embedding", (a) => `Equation 1 of the paper: x E + b. Move the channel and see one of the ${a.size.D} sums worked out; E has ${(a.size.P ** 2 * 3 * a.size.D).toLocaleString("en")} numbers.`, (a) => ({ token: Math.max(a.state.token, a.size.first) })],
+  ["From patch to vector, in numbers", "embedding", (a) => `Equation 1 of the paper: x E + b. Move the feature and see one of the ${a.size.D} sums worked out; E has ${(a.size.P ** 2 * 3 * a.size.D).toLocaleString("en")} numbers.`, (a) => ({ token: Math.max(a.state.token, a.size.first) })],
   ["The second dimension is learned", "positions", (a) => `Nobody told the model that patch ${a.size.columns} lies below patch 0. Yet places in the same row or column came to have similar vectors: each tile is most orange at its own place and fades around it.`, (a) => ({ token: Math.max(a.state.token, a.size.first) })],
   ["Far from the first layer on", "distance", () => "Each dot is one head. Layer 0 is not bound to what is near: compare its dots with the dashed line, which is what looking everywhere alike would give."],
   ["The price: the square of the tokens", "costs", (a) => { const { linear, attention } = macs(a.size); return `At ${a.size.T} tokens attention's products are ${percent(attention / (linear + attention), 0)} of the work. Enlarge the picture with the slider: the linear maps grow with the tokens, attention with their square.`; }],
@@ -32,7 +32,7 @@ export function tour(app, node) {
   let at = null;
   const heading = el("h2", { tabindex: -1, id: "tour-title" }), text = el("p", { id: "tour-text" }), acts = el("div", { class: "row acts" }), counter = el("span", { class: "note" });
   const back = el("button", { id: "tour-back", onclick: () => open(at - 1) }, "Back"), next = el("button", { id: "tour-next", class: "primary", onclick: () => (at === STEPS.length - 1 ? close() : open(at + 1)) }, "Next");
-  const dots = el("nav", { class: "dots", "aria-label": "Sections of the lesson" }, STEPS.map(([title], i) => el("button", { title: `${i}: ${title}`, "aria-label": `Section ${i}: ${title}`, onclick: () => open(i) })));
+  const dots = el("nav", { class: "dots", "aria-label": "Lessons" }, STEPS.map(([title], i) => el("button", { title: `${i}: ${title}`, "aria-label": `Lesson ${i}: ${title}`, onclick: () => open(i) })));
   clear(node, el("div", { class: "said" }, counter, heading, text), el("div", { class: "steer" }, dots, el("div", { class: "row" }, back, acts, next)),
     el("button", { id: "tour-close", "aria-label": "Close the tour", onclick: close }, "×"));
   // The page keeps clear of the window's lower edge, where the tour stands: what it talks about is never under it.
@@ -67,7 +67,7 @@ export function tour(app, node) {
     if (at === null || !app.trace) return;
     const [title, , words] = STEPS[at];
     const said = words(app);
-    counter.textContent = `Step ${at + 1} of ${STEPS.length}: section ${at} of the lesson`;
+    counter.textContent = `Step ${at + 1} of ${STEPS.length}: lesson ${at}`;
     heading.textContent = title;
     if (said !== text.dataset.said) clear(text, explained(said));          // left alone, a term in it stays open
     text.dataset.said = said;

@@ -65,7 +65,7 @@ export function attention(app) {
     table.tHead.rows[0].cells[2].textContent = state.temperature === 1 ? "÷ √d" : `÷ √d ÷ ${state.temperature.toFixed(2)}`;
     const k = vector("key", partner), terms = q.map((x, i) => x * k[i]);
     key.show(k, `k of ${app.token_name(partner)}`);
-    product.show(terms, "q · k, channel by channel");
+    product.show(terms, "q · k, feature by feature");
     sum.textContent = `${[0, 1, 2].map((i) => `${short(q[i])} · ${short(k[i])}`).join(" + ")} + … = ${short(s[partner] * scale)};  ÷ √${d}${state.temperature === 1 ? "" : ` ÷ ${state.temperature.toFixed(2)}`} = ${short(s[partner])}`;
     const mixed = new Float32Array(d);
     for (let t = 0; t < T; t++) vector("value", t).forEach((v, i) => { mixed[i] += row[t] * v; });

@@ -1,4 +1,4 @@
-// One patch becomes one vector: its numbers, the linear map, and one channel of it worked out.
+// One patch becomes one vector: its numbers, the linear map, and one feature of it worked out.
 import { card } from "./card.js";
 import { clear, el, short } from "./dom.js";
 import { paint_colours, strip } from "./draw.js";
@@ -10,7 +10,7 @@ export function embedding(app) {
   const picture = el("canvas", { class: "patch", role: "img", "aria-label": "The chosen patch, enlarged" });
   const [numbers, vector, placed] = [strip(), strip(), strip()], sum = el("p", { class: "worked" });
   const channel = el("input", { type: "range", id: "channel", min: 0, max: D - 1, value: 0, oninput: () => app.select({}) });
-  const opened = el("div", {}, el("label", { class: "slider" }, "Channel ", channel, el("output", { id: "channel-value" })), sum);
+  const opened = el("div", {}, el("label", { class: "slider" }, "Feature ", channel, el("output", { id: "channel-value" })), sum);
   clear(body, el("div", { class: "split" }, picture, el("div", {}, numbers.node, vector.node, placed.node)), opened);
 
   return { node, draw() {

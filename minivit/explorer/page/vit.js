@@ -66,7 +66,7 @@ export function position_embedding(x, params, config) {                         
 }
 
 // --------------------------------------------------------------------------------------------------- layer_norm
-/** y = weight (x - mean) / sqrt(variance + eps) + bias, over the D channels of each token. */
+/** y = weight (x - mean) / sqrt(variance + eps) + bias, over the D features of each token. */
 export function layer_norm(x, { weight, bias }, eps) {
   const D = weight.length, y = new Float32Array(x.length);
   for (let at = 0; at < x.length; at += D) {

@@ -78,7 +78,7 @@ FAULTS = [
     F("a frozen pass takes each chunk twice", "training/frozen", "x[chunk]", "x[threads.chunks(x)[0]]"),
     F("the head is part of the body", "training/frozen", "name not in HEADS", "True"),
     F("Muon may be frozen", "training/recipe", "self.freeze and self.optimiser == 'muon'", "False"),
-    F("any value freezes", "training/recipe", "not isinstance(self.freeze, bool)", "False"),
+    F("any value freezes", "training/recipe", "not isinstance(getattr(self, _1), bool)", "False"),
     # the average and the state
     F("the average forgets faster", "training/state", "min(recipe.average, (1 + _1) / (10 + _1))",
       "(1 + _1) / (10 + _1)"),
