@@ -1,8 +1,11 @@
 """Labelled images, all in memory: from a folder, zip or tar in ImageFolder layout, or CIFAR-10's original binary files.
 
-ImageFolder layout is <split>/<class>/<any name>.jpg; folders inside a class belong to it.
+ImageFolder layout is <split>/<class>/<any name>.jpg; folders inside a class belong to it. In a folder links are followed,
+to classes as to images; in a tar to files inside it alone.
 """
 
+import os
+import posixpath
 import tarfile
 import zipfile
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ from ..images.preparation import Preprocessing, fit
 from . import cifar_binary
 
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+MOST_LINKS = 40             # from one to the next, as Linux has it: those that go in a circle would never end
 
 
 @dataclass
@@ -53,7 +57,7 @@ def read_labelled_images(source, split, height_width, preprocessing=None):
     if cifar_binary.recognises(source):
         pixels, labels, classes, names = cifar_binary.read(source, split)
         return LabelledImages(_fitted(pixels, names, source, height_width, preprocessing), labels, classes, names)
-    openers = _openers(source)
+    openers = _openers(source, split)
     labels = _labels(openers, source, split)                                     # {name: class}
     classes, names = sorted(set(labels.values())), sorted(labels)
     images = _fitted((_decoded(openers[name], name, source) for name in names), names, source, height_width,
@@ -100,14 +104,7 @@ def _decoded(opener, name, source):
 
 def _labels(names, source, split):
     """{name: class} of the images of a split. Raises ImageError where there are not two classes."""
-    labels = {}
-    for name in names:
-        path = PurePosixPath(name)
-        if split and not path.is_relative_to(split):
-            continue
-        inside = path.relative_to(split).parts if split else path.parts
-        if len(inside) >= 2 and path.suffix.lower() in ENDINGS and not is_hidden(inside):
-            labels[name] = inside[0]
+    labels = {name: label for name in names if (label := _label(name, split)) is not None}
     classes = sorted(set(labels.values()))
     if len(classes) < 2:
         tops = sorted({PurePosixPath(name).parts[0] for name in names})
@@ -121,18 +118,68 @@ def _labels(names, source, split):
     return labels
 
 
-def _openers(source):
-    """{name: function that returns the file's bytes} of all files in a folder, zip or tar. Raises ImageError."""
+def _label(name, split):
+    """The class of an image of the split; None for any other file."""
+    inside = _inside(name, split)
+    return inside[0] if len(inside) >= 2 and PurePosixPath(name).suffix.lower() in ENDINGS else None
+
+
+def _inside(name, split):
+    """The parts of a name below the split; () for what lies elsewhere or is hidden."""
+    path = PurePosixPath(name)
+    parts = path.relative_to(split).parts if path.is_relative_to(split) else ()
+    return () if is_hidden(parts) else parts
+
+
+def _openers(source, split):
+    """{name: function that returns the file's bytes} of a folder, zip or tar. Raises ImageError.
+
+    All images of the split are among them, and the names of what else the source holds.
+    """
     if zipfile.is_zipfile(source):
         return _zip_members(source)
-    return _tar_members(source) if source.is_file() and tarfile.is_tarfile(source) else _folder_members(source)
+    if source.is_file() and tarfile.is_tarfile(source):
+        return _tar_members(source, split)
+    return _folder_members(source, split)
 
 
-def _tar_members(source):
-    """{name: function that returns the file's bytes} of a tar, all in memory: it can only be read in order."""
+def _tar_members(source, split):
+    """{name: function that returns the file's bytes} of a tar, which links never leave.
+
+    The split's images are all in memory: out of a compressed tar they can only be read in its own order.
+    """
     with tarfile.open(source) as archive:
-        contents = {str(PurePosixPath(m.name)): archive.extractfile(m).read() for m in archive if m.isfile()}
-    return {name: lambda content=content: content for name, content in contents.items()}
+        members = {}
+        for member in archive:              # a hard link is one more name of a file that stands before it
+            target = members.get(posixpath.normpath(member.linkname), member) if member.islnk() else member
+            members[str(PurePosixPath(member.name))] = target
+        files = {name: _followed(name, members) for name, member in members.items()
+                 if member.isfile() or member.islnk() or member.issym()}
+        wanted = {}                         # {file: a name of it}
+        for name, file in files.items():
+            if file is None and _inside(name, split):
+                raise ImageError(f"{name} in {source} is a link to no file in it: "
+                                 "pack what it leads to in its place, with tar -h")
+            if _label(name, split) is not None:
+                wanted[file] = name
+        for file, name in wanted.items():
+            try:
+                check_size(file.size)
+            except ValueError as error:
+                raise ImageError(f"{name} in {source} cannot be read: {error}") from None
+        memory.check_fits(sum(file.size for file in wanted), f"the {len(wanted):,} image files in {source}")
+        contents = {file: archive.extractfile(file).read() for file in sorted(wanted, key=lambda file: file.offset)}
+    return {name: lambda file=file: contents[file] for name, file in files.items()}
+
+
+def _followed(name, members):
+    """The plain file that a tar's member is, or that its symbolic link leads to inside the tar; None for no such."""
+    for _ in range(MOST_LINKS):
+        member = members.get(name)
+        if member is None or not member.issym():
+            return member if member is not None and member.isfile() else None
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
+    return None
 
 
 def _zip_members(source):
@@ -146,7 +193,7 @@ def _zip_members(source):
     return {i.filename: lambda i=i: read(i) for i in archive.infolist() if not i.is_dir()}
 
 
-def _folder_members(source):
+def _folder_members(source, split):
     """{name: function that returns the file's bytes} of a folder."""
     if not source.is_dir():
         raise ImageError(f"{source} is neither a folder nor a zip or tar file, nor CIFAR-10's binary version: "
@@ -156,4 +203,29 @@ def _folder_members(source):
         check_size(path.stat().st_size)
         return path.read_bytes()
 
-    return {p.relative_to(source).as_posix(): lambda p=p: read(p) for p in source.rglob("*") if p.is_file()}
+    return {name: lambda path=path: read(path) for name, path in _files(source, source, split)}
+
+
+def _files(folder, source, split, inside="", above=frozenset()):
+    """(name, path) of each file of the split, and of what else the source holds, whose folders are not looked into.
+
+    Links are followed, but not back to a folder above. Raises ImageError for what would be missing without a word: a
+    link that leads nowhere, a folder that cannot be read.
+    """
+    try:
+        about, entries = os.stat(folder), list(os.scandir(folder))
+    except OSError as error:
+        raise ImageError(f"the folder {folder} cannot be read: {error.strerror}") from None
+    here = (about.st_dev, about.st_ino)
+    if here in above:
+        return
+    for entry in entries:
+        name = f"{inside}{entry.name}"
+        if not _inside(name, split) and not PurePosixPath(split).is_relative_to(name):
+            yield name, Path(entry.path)
+        elif entry.is_symlink() and not os.path.exists(entry.path):
+            raise ImageError(f"{name} in {source} is a link that leads nowhere: mend or remove it")
+        elif entry.is_dir():
+            yield from _files(entry.path, source, split, f"{name}/", above | {here})
+        elif entry.is_file():
+            yield name, Path(entry.path)
