@@ -1,7 +1,7 @@
 """Labelled images, all in memory: from a folder, zip or tar in ImageFolder layout, or CIFAR-10's original binary files.
 
-ImageFolder layout is <split>/<class>/<any name>.jpg; folders inside a class belong to it. In a folder links are followed,
-to classes as to images; in a tar to files inside it alone.
+ImageFolder layout is <split>/<class>/<any name>.jpg; folders inside a class belong to it. In a folder links to classes
+and to images are followed; in a tar those to files inside it alone.
 """
 
 import os
