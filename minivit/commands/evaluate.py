@@ -59,6 +59,10 @@ def _with_model_classes(data, model):
                              f"{len(data.classes)}: give data with the model's classes")
         return data
     import numpy as np
+    twice = next((name for name in data.classes if list(model.labels).count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"the model has {list(model.labels).count(twice)} classes named {twice!r}, and the data has "
+                         "one: give the model's classes different names, minivit.load(…, labels=…), and save it")
     unknown = [name for name in data.classes if name not in model.labels]
     if unknown:
         raise ValueError(f"the model knows no class {unknown[0]!r}, which the data has: it knows "

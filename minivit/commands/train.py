@@ -133,6 +133,10 @@ def _check_out(options):
     """Raises where the run's files cannot be written, or would take the place of what the run reads."""
     if Path(options.data).exists() and options.out.exists() and options.out.samefile(options.data):
         raise ValueError(f"--out {options.out} is the folder of the images: give another one")
+    images = Path(options.data, options.split)
+    if images.is_dir() and options.out.resolve().is_relative_to(images.resolve()):
+        raise ValueError(f"--out {options.out} lies in {images}, whose folders are the classes: "
+                         "give a folder elsewhere; a run that is there already can be moved")
     if options.start:
         start = Path(options.start)
         inside = start if start.is_dir() else start.parent

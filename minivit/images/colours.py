@@ -3,7 +3,7 @@
 Grey, palette, alpha and CMYK become RGB as Pillow's convert("RGB") makes them, so that results equal timm's. 16-bit
 images are scaled to 8 bits first: Pillow's own conversion would clip them to white. The modes I (whole numbers of 32
 bits) and F (floats) do not tell their range: values that 8 bits hold are read as Pillow reads them, larger ones of I as
-16 bits, and those of F within [0, 1] as shares of white.
+16 bits, and those of F within [0, 1] as shares of white. Of some kinds of file mode I is always 16 bits.
 """
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 from ..errors import ImageError
 from .remarks import remarks
 
+SIXTEEN_BITS = ("PNG", "PPM")       # kinds of file that have mode I for 16 bits alone: PNG in older versions of Pillow
 BAND = 1 << 20              # pixels that are converted at a time, so that whole numbers of 8 bytes never fill memory
 
 
@@ -26,7 +27,7 @@ def to_rgb(picture, name):
         if low < 0 or high > 65535:
             raise ImageError(f"{name} is grey in whole numbers from {low} to {high}: "
                              "expected 8 or 16 bits, 0 to 65535; scale them first")
-        scale = 1 if picture.mode == "I" and high <= 255 else 257
+        scale = 1 if picture.mode == "I" and high <= 255 and picture.format not in SIXTEEN_BITS else 257
         return _grey(picture, lambda band: Image.fromarray(np.round(band / scale).astype(np.uint8))).convert("RGB")
     if picture.mode == "F":
         low, high = _extremes(picture)

@@ -3,8 +3,6 @@
 ImageFolder layout is <split>/<class>/<any name>.jpg; folders inside a class belong to it.
 """
 
-import tarfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,9 +12,8 @@ from tqdm import tqdm
 from ..engine import memory
 from ..errors import ImageError, plain
 from ..images.decoding import rgb, rgb_from_bytes
-from ..images.files import ENDINGS, check_size, is_hidden, open_zip
 from ..images.preparation import Preprocessing, fit
-from . import cifar_binary
+from . import cifar_binary, members
 
 TRAINING, MEASURING = ("train", "training"), ("test", "testing", "val", "valid", "validation")
 SPLITS = {*TRAINING, *MEASURING}
@@ -56,7 +53,7 @@ def read_labelled_images(source, split, height_width, preprocessing=None, purpos
     if cifar_binary.recognises(source):
         pixels, labels, classes, names = cifar_binary.read(source, split)
         return LabelledImages(_fitted(pixels, names, source, height_width, preprocessing), labels, classes, names)
-    openers = _openers(source)
+    openers = members.openers(source, split)
     labels = _labels(openers, source, split, purpose)                            # {name: class}
     classes, names = sorted(set(labels.values())), sorted(labels)
     images = _fitted((_decoded(openers[name], name, source) for name in names), names, source, height_width,
@@ -72,20 +69,10 @@ def test_part(source):
     if source.is_dir():
         tops = {path.name for path in source.iterdir() if path.is_dir()}
     else:
-        inside = (PurePosixPath(name).parts for name in _names_in(source))
+        inside = (PurePosixPath(name).parts for name in members.names_in(source))
         tops = {parts[0] for parts in inside if len(parts) > 1}
     tops = {top for top in tops if not top.startswith((".", "__MACOSX"))}
     return next((name for name in ("test", "testing") if name in tops and tops <= SPLITS), "")
-
-
-def _names_in(source):
-    """The files' names in a zip or tar, none of anything else."""
-    if source.is_file() and zipfile.is_zipfile(source):
-        return list(_zip_members(source))
-    if source.is_file() and tarfile.is_tarfile(source):
-        with tarfile.open(source) as archive:
-            return [member.name for member in archive if member.isfile()]
-    return []
 
 
 def _fitted(pictures, names, source, height_width, preprocessing):
@@ -112,14 +99,7 @@ def _decoded(opener, name, source):
 
 def _labels(names, source, split, purpose):
     """{name: class} of the images of a split. Raises ImageError where there are not two classes."""
-    labels = {}
-    for name in names:
-        path = PurePosixPath(name)
-        if split and not path.is_relative_to(split):
-            continue
-        inside = path.relative_to(split).parts if split else path.parts
-        if len(inside) >= 2 and path.suffix.lower() in ENDINGS and not is_hidden(inside):
-            labels[name] = inside[0]
+    labels = {name: label for name in names if (label := members.label_of(name, split)) is not None}
     classes = sorted(set(labels.values()))
     if len(classes) < 2:
         tops = sorted({PurePosixPath(name).parts[0] for name in names})
@@ -132,41 +112,3 @@ def _labels(names, source, split, purpose):
         raise ImageError(f"the folders in {source} are splits, not classes: {', '.join(classes)}; "
                          f"name one, such as --split {fitting}")
     return labels
-
-
-def _openers(source):
-    """{name: function that returns the file's bytes} of all files in a folder, zip or tar. Raises ImageError."""
-    if zipfile.is_zipfile(source):
-        return _zip_members(source)
-    return _tar_members(source) if source.is_file() and tarfile.is_tarfile(source) else _folder_members(source)
-
-
-def _tar_members(source):
-    """{name: function that returns the file's bytes} of a tar, all in memory: it can only be read in order."""
-    with tarfile.open(source) as archive:
-        contents = {str(PurePosixPath(m.name)): archive.extractfile(m).read() for m in archive if m.isfile()}
-    return {name: lambda content=content: content for name, content in contents.items()}
-
-
-def _zip_members(source):
-    """{name: function that returns the file's bytes} of a zip."""
-    archive = open_zip(source)
-
-    def read(member):
-        check_size(member.file_size)
-        return archive.read(member)
-
-    return {i.filename: lambda i=i: read(i) for i in archive.infolist() if not i.is_dir()}
-
-
-def _folder_members(source):
-    """{name: function that returns the file's bytes} of a folder."""
-    if not source.is_dir():
-        raise ImageError(f"{source} is neither a folder nor a .zip or .tar, nor CIFAR-10's binary version: "
-                         "give images as <split>/<class>/<image>")
-
-    def read(path):
-        check_size(path.stat().st_size)
-        return path.read_bytes()
-
-    return {p.relative_to(source).as_posix(): lambda p=p: read(p) for p in source.rglob("*") if p.is_file()}

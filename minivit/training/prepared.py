@@ -5,7 +5,9 @@ ends with the same weights with any number of workers.
 """
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -32,8 +34,7 @@ def prepared(batches, data, num_classes, recipe, workers):
         yield (batch(*job) for job in jobs)
         return
     # A fork would take CUDA's state and the threads' locks along; a new process has none of them.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), signal.signal,
-                               (signal.SIGINT, signal.SIG_IGN))          # Ctrl-C is for this process to hear
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
     try:
         yield in_order(pool, jobs, AHEAD * workers)
     except BrokenProcessPool:
@@ -41,6 +42,18 @@ def prepared(batches, data, num_classes, recipe, workers):
                            "memory: give fewer") from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin():
+    """Called in each worker first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)                         # Ctrl-C is for the parent to hear
+    # A killed parent tells nobody: a worker holds both ends of its queue, and would wait for a job for ever.
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _end_with(parent):
+    parent.join()
+    os._exit(1)
 
 
 def in_order(pool, jobs, ahead):

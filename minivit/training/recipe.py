@@ -59,7 +59,7 @@ class Recipe:
         for name, (low, high) in WHOLE.items():
             whole(name, getattr(self, name), low, high)
         for name, (low, high) in REAL.items():
-            real(name, getattr(self, name), low, high)
+            object.__setattr__(self, name, real(name, getattr(self, name), low, high))     # as JSON can hold it
         for name in ("peak_rate", "largest_gradient", "head_rate"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} is above 0, found 0")

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 import shutil
 
 from ..checkpoints.atomic import replacing
@@ -13,7 +14,6 @@ LOG = "log.csv"
 CURVE = "curve.png"
 BEST = "best.safetensors"
 ROW = ("epoch", "loss", "accuracy", "held_out_loss", "held_out_accuracy", "learning_rate", "images_per_second")
-ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}         # file names may be any bytes
 
 
 def write_hashes(data, folder):
@@ -22,13 +22,16 @@ def write_hashes(data, folder):
     So anyone can check that no test image was among them, and a run can't go on with other images. Raises
     CheckpointError where the folder belongs to a run with other images.
     """
-    text = "".join(f"{sha256(image)}  {name}\n" for image, name in zip(data.images, data.names))
+    # As bytes: a name may be any bytes but a slash and a null, and text would turn its "\r" into "\n" when it is read.
+    content = "".join(f"{sha256(image)}  {name}\n" for image, name in zip(data.images, data.names))
+    content = content.encode("utf-8", "surrogateescape")
     path = folder / HASHES
-    if path.exists() and path.read_text(**ENCODING) != text:
+    ours = (content, content.replace(b"\n", os.linesep.encode()))        # an older run's has the system's line ends
+    if path.exists() and path.read_bytes() not in ours:
         raise CheckpointError(f"{path} lists other images than these: give the run's own data to go on, "
                               "or another folder to begin anew")
     with replacing(path) as temporary:
-        temporary.write_text(text, **ENCODING)
+        temporary.write_bytes(content)
 
 
 def sha256(image):

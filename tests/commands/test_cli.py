@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from platforms import needs_sigint
+from platforms import needs_links, needs_sigint
 from safetensors.numpy import load_file, save_file
 from toy_data import TINY, colours, write_folder
 
@@ -177,6 +177,16 @@ def test_evaluate_numbers_classes_as_the_model_does(minivit_says, toy, tmp_path)
     assert sum(accuracy) == pytest.approx(1) and accuracy[0] != pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("labels, status", [(["red", "blue", "red"], 2), (["blue", "red", "ox", "ox"], 0)])
+def test_evaluate_with_classes_of_one_name(minivit_says, toy, tmp_path, labels, status):
+    """ImageNet has two classes "crane": an image of such a folder may be right as either."""
+    minivit.save(minivit.init(TINY, num_classes=len(labels), labels=labels), tmp_path / "twice.safetensors")
+    found, out, err = minivit_says("evaluate", toy[2] / "test", "--model", tmp_path / "twice.safetensors")
+    assert found == status and ("ox" in out) == (not status)
+    said = err.splitlines()[-1]
+    assert ("the model has 2 classes named 'red', and the data has one: give the model's" in said) == bool(status)
+
+
 # train
 
 TRAIN = ["--image-size", 8, "--width", 16, "--layers", 1, "--heads", 2, "--mlp-width", 32, "--batch-size", 4,
@@ -194,6 +204,26 @@ def test_train(minivit_says, toy, tmp_path):
     assert model.labels == ["blue", "red"] and model.config == TINY
     status, out, _ = minivit_says("predict", samples.CAT, "--model", tmp_path / "run" / "model.safetensors")
     assert status == 0 and "blue" in out
+
+
+@pytest.mark.parametrize("out", ["run", "test/run", "test/red/deep/run", "test",
+                                 pytest.param("LINK/run", marks=needs_links)])
+@pytest.mark.parametrize("split", ["", "test"])
+def test_a_run_is_not_among_its_own_images(minivit_says, toy, tmp_path, monkeypatch, out, split):
+    """curve.png would be one more of them, and the run could not go on. Beside the split it is out of the way."""
+    data = toy[2]
+    monkeypatch.setattr("minivit.training.data.read_labelled_images", lambda *_: 1 / 0)        # the work begins
+    if split and out == "run":
+        with pytest.raises(ZeroDivisionError):
+            minivit_says("train", data, "--split", split, "--out", data / out, *TRAIN)
+        return
+    place = data / out
+    if out.startswith("LINK"):
+        place = tmp_path / out
+        (tmp_path / "LINK").symlink_to(data / "test")
+    status, told, err = minivit_says("train", data, "--split", split, "--out", place, *TRAIN)
+    assert (status, told) == (2, "") and len(err.splitlines()) == 1 and not (data / "run").exists()
+    assert f"--out {place} lies in {data / split}, whose folders are the classes: give a folder elsewhere" in err
 
 
 def test_train_options_reach_the_recipe(minivit_says, toy, tmp_path, monkeypatch):
@@ -580,7 +610,7 @@ CODES = "a\nb\x1b[31mred\x07\u202e"
     (["train", ".", "--out", "run", "--seed", LONG.replace("x", "9")], "invalid int value"),
     (["train", ".", "--out", "run", "--peak-rate", "nan"], "--peak-rate is a number from 0 to 1e+30, found"),
     (["train", ".", "--out", "run", "--mixup", "1e300"], "--mixup is a number from 0 to 1e+06, found"),
-    (["train", ".", "--out", "run", "--width", "9" * 30], "--width is a whole number from 1 to 65"),
+    (["train", "data", "--out", "run", "--width", "9" * 30], "--width is a whole number from 1 to 65"),
     (["variants", "--num-classes", "9" * 30], "--num-classes is a whole number from 1 to 10,000,000"),
 ])
 def test_odd_arguments(minivit_says, tmp_path, monkeypatch, arguments, said):

@@ -43,7 +43,7 @@ def test_what_is_asked_for_can_be_given(command, weights, capsys, tmp_path, monk
 
 def test_compare_evaluate_and_train_take_them_too(weights, capsys, tmp_path):
     for command in (["compare", str(weights), "cifar10"], ["evaluate", str(tmp_path), "--model", str(weights)],
-                    ["train", str(tmp_path), "--out", str(tmp_path / "run"), "--start", str(weights)]):
+                    ["train", str(tmp_path / "data"), "--out", str(tmp_path / "run"), "--start", str(weights)]):
         assert cli.main(command) == 2
         assert "--prefix)" in capsys.readouterr().err
         assert cli.main([*command, "--prefix", "b."]) == 2

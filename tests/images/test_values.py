@@ -1,11 +1,13 @@
 """Pixels as numbers: rounded to the nearest of 8 bits, resized by the filter asked for, each colour by its own mean."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import minivit
-from minivit.images.decoding import rgb
+from minivit.images.decoding import rgb, rgb_from_bytes
 from minivit.images.preparation import prepare
 
 LEVELS = np.arange(255)
@@ -32,6 +34,18 @@ def test_16_bits_go_to_the_nearest_level(off):
     expected = np.round(values / 257)
     for picture in (Image.fromarray(values.astype(np.uint16)[None]), Image.fromarray(values.astype(np.int32)[None])):
         np.testing.assert_array_equal(levels(picture), expected)
+
+
+@pytest.mark.parametrize("brightest", [100, 255, 256, 65535])
+def test_a_dark_file_of_16_bits_stays_dark(brightest):
+    """A file tells its depth: from PGM, of which Pillow makes whole numbers of 32 bits, the levels that PNG has."""
+    values = np.linspace(0, brightest, 12).round().astype(">u2")
+    png = io.BytesIO()
+    Image.fromarray(values.astype(np.uint16)[None]).save(png, "PNG")
+    plain = " ".join(map(str, values))
+    for content in (b"P5 12 1 65535\n" + values.tobytes(), f"P2 12 1 65535\n{plain}\n".encode(), png.getvalue()):
+        found = np.asarray(rgb_from_bytes(content, "x"))[..., 0].ravel()
+        np.testing.assert_array_equal(found, np.round(values / 257))
 
 
 @pytest.mark.parametrize("values, allowed", [((0, 65535), True), ((0, 65536), False), ((-1, 65535), False)])

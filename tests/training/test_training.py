@@ -1,5 +1,6 @@
 """Training: the optimiser against torch's, the augmentation against naive loops, and runs that stop and go on."""
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from platforms import needs_sigkill
+from platforms import needs_sigkill, needs_sigterm
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from toy_data import SHORT, TINY, colours, write_folder
@@ -355,6 +356,26 @@ def test_a_killed_worker_is_told(tmp_path, monkeypatch):
         run(tmp_path, workers=2)
 
 
+@needs_sigterm
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
+def test_workers_end_with_a_process_that_is_killed(tmp_path, how):
+    """They share its standard output, which ends with the last of them. Their group ends with the test, however."""
+    write_folder(colours(), tmp_path / "data")
+    command = [sys.executable, "-m", "minivit", "train", tmp_path / "data", "--image-size", "8", "--width", "16",
+               "--layers", "1", "--heads", "2", "--mlp-width", "32", "--epochs", "100000", "--batch-size", "16",
+               "--workers", "2", "--save-seconds", "0", "--out", tmp_path / "run"]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               start_new_session=True)
+    try:
+        while not (tmp_path / "run" / "log.csv").exists() and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.Signals[how])
+        assert process.communicate(timeout=60)[0] == b"" and process.returncode == -signal.Signals[how]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def test_a_run_depends_on_its_seed(tmp_path):
     run(tmp_path / "a")
     run(tmp_path / "b", replace(SHORT, seed=6))
@@ -451,6 +472,30 @@ def test_the_hashes_are_of_the_images_used(tmp_path):
     lines = (tmp_path / record.HASHES).read_text("utf-8").splitlines()
     assert lines == [f"{hashlib.sha256(bytes(image.ravel().tolist())).hexdigest()}  {name}"
                      for image, name in zip(data.images, data.names)]
+
+
+@pytest.mark.parametrize("name", ["a\rb.png", "a\nb.png", "a\r\nb.png", "b.png\r", "caf\udce9.png"])
+def test_a_run_goes_on_whatever_its_images_are_called(tmp_path, name):
+    data = colours()
+    data.names[3] = name
+    run(tmp_path, data=data, stop_after=1)
+    lines = (tmp_path / record.HASHES).read_bytes().split(hashlib.sha256(data.images[3].tobytes()).hexdigest().encode())
+    after = hashlib.sha256(data.images[4].tobytes()).hexdigest().encode()
+    assert lines[1].split(after)[0] == b"  " + name.encode("utf-8", "surrogateescape") + b"\n"
+    run(tmp_path, data=data)
+    data.names[3] = name.replace("\r", "\n") if "\r" in name else "other.png"
+    assert "other images" in refused(minivit.CheckpointError, tmp_path, data=data)
+
+
+def test_hashes_with_the_line_ends_of_windows(tmp_path, monkeypatch):
+    """A run on Windows from before hashes were written as bytes goes on."""
+    run(tmp_path, stop_after=1)
+    path = tmp_path / record.HASHES
+    plain = path.read_bytes()
+    path.write_bytes(plain.replace(b"\n", b"\r\n"))
+    monkeypatch.setattr(record.os, "linesep", "\r\n")
+    run(tmp_path, stop_after=2)
+    assert path.read_bytes() == plain
 
 
 def test_the_curve_grows(tmp_path):
@@ -672,6 +717,15 @@ def test_damaged_states(tmp_path):
 def test_settings_out_of_range(settings, said):
     with pytest.raises(ValueError, match=said):
         Recipe(**settings)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, int])
+def test_settings_of_numpys_types(tmp_path, kind):
+    """A rate out of np.geomspace is a number as any other, and the state, which is JSON, can hold it."""
+    recipe = replace(SHORT, peak_rate=kind(1), mixup=kind(1))
+    assert type(recipe.peak_rate) is type(recipe.mixup) is float and recipe.peak_rate == recipe.mixup == 1
+    run(tmp_path, recipe, stop_after=1)
+    run(tmp_path, replace(SHORT, peak_rate=1, mixup=1.0), stop_after=2)
 
 
 def test_too_few_images_for_a_batch(tmp_path):

@@ -1,5 +1,7 @@
 """Labelled images from a folder, a zip and CIFAR-10's binary files; and what is said of those that do not fit."""
 
+import io
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -7,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from platforms import needs_links
 from toy_data import colours, write_folder
 
 import minivit
+from minivit.engine import memory
+from minivit.images import files
 from minivit.training.cifar_binary import CLASSES
 from minivit.training.data import read_labelled_images
 
@@ -70,6 +75,146 @@ def test_a_tar_gives_the_same_data(folder, tmp_path, packing, prefix):
     if packing:
         path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
         assert "not a whole .tar" in refused(path, "train")
+
+
+# Links.
+
+@needs_links
+@pytest.mark.parametrize("split", ["train", ""])
+def test_links_to_folders_and_images_are_followed(folder, tmp_path, split):
+    """A class that is a link, an image that is one, and a split: as if all stood there itself."""
+    source = folder if split else folder / "train"
+    write_folder(colours(1, seed=2), tmp_path / "store")
+    store = next((tmp_path / "store").iterdir())
+    before = read(source, split)
+    (folder / "train" / "fox").symlink_to(store)
+    (folder / "train" / "red" / "9999.png").symlink_to(store / "0000.png")
+    after = read(source, split)
+    added = [f"{split}/{name}".lstrip("/") for name in ("fox/0000.png", "red/9999.png")]
+    assert after.classes == ["blue", "fox", "red"] and after.names == sorted([*before.names, *added])
+    kept = [after.names.index(name) for name in before.names]
+    np.testing.assert_array_equal(after.images[kept], before.images)
+    for name in added:
+        np.testing.assert_array_equal(after.images[after.names.index(name)], colours(1, seed=2).images[0])
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "train").symlink_to(folder / "train")
+    assert read(tmp_path / "linked", "train").names == read(folder, "train").names
+
+
+@needs_links
+@pytest.mark.parametrize("target", [".", "train", "train/red"])
+def test_a_link_back_to_a_folder_above_is_not_followed(folder, target):
+    before = read(folder, "train").names
+    (folder / "train" / "red" / "again").symlink_to(folder / target)
+    assert read(folder, "train").names == before
+
+
+@needs_links
+@pytest.mark.parametrize("name", ["train/red/x.png", "train/fox", "train/red/more"])
+@pytest.mark.parametrize("target", ["nowhere", "itself"])
+def test_a_link_that_leads_nowhere_is_told_in_its_split_alone(folder, name, target):
+    (folder / name).symlink_to(folder / name if target == "itself" else folder / "nowhere")
+    assert f"{name} in {folder} is a link that leads nowhere: mend or remove it" == refused(folder, "train")
+    assert len(read(folder, "test")) == 6
+
+
+@needs_links
+def test_what_is_not_in_the_split_is_not_looked_into(folder, tmp_path):
+    """A link out of the way may lead to a whole disk."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "gone").symlink_to(tmp_path / "nowhere")
+    before = read(folder, "train").names
+    for name in ("disk", "train/.hidden"):
+        (folder / name).symlink_to(tmp_path / "disk")
+    assert read(folder, "train").names == before
+    assert "it holds README.txt, disk, test, train" in refused(folder, "val")
+
+
+def test_a_class_without_permission_is_told(folder, monkeypatch):
+    def scandir(path, real=os.scandir):
+        if Path(path).name == "red":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert refused(folder, "train") == f"the folder {folder / 'train' / 'red'} cannot be read: Permission denied"
+
+
+def tarred(path, folder, *links, mode="w"):
+    """A tar of a folder and of members that are links: (name, type, where it leads)."""
+    with tarfile.open(path, mode) as archive:
+        archive.add(folder, ".")
+        for name, kind, target in links:
+            about = tarfile.TarInfo(name)
+            about.type, about.linkname = kind, target
+            archive.addfile(about)
+    return path
+
+
+@pytest.mark.parametrize("kind, target", [
+    (tarfile.LNKTYPE, "./train/blue/FIRST"), (tarfile.LNKTYPE, "test/blue/FIRST"),
+    (tarfile.SYMTYPE, "../blue/FIRST"), (tarfile.SYMTYPE, "../../test/blue/FIRST"), (tarfile.SYMTYPE, "8888.png"),
+])
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_links_in_a_tar_are_the_files_that_they_lead_to(folder, tmp_path, kind, target, mode):
+    part = "test" if "test" in target else "train"
+    first = sorted((folder / part / "blue").iterdir())[0].name
+    links = [("train/red/9999.png", kind, target.replace("FIRST", first))]
+    if target == "8888.png":
+        links.append(("./train/red/8888.png", tarfile.SYMTYPE, f"../blue/{first}"))
+    data = read(tarred(tmp_path / "data.tar", folder, *links, mode=mode), "train")
+    before = read(folder, "train")
+    assert data.names == sorted([*before.names, *(str(Path(name).as_posix()) for name, _, _ in links)])
+    with Image.open(folder / part / "blue" / first) as picture:
+        for name, _, _ in links:
+            np.testing.assert_array_equal(data.images[data.names.index(Path(name).as_posix())], np.asarray(picture))
+    kept = [data.names.index(name) for name in before.names]
+    np.testing.assert_array_equal(data.images[kept], before.images)
+
+
+@pytest.mark.parametrize("name", ["train/red/9999.png", "train/fox", "train/red/more"])
+@pytest.mark.parametrize("kind, target", [
+    (tarfile.SYMTYPE, "OUTSIDE/secret.png"), (tarfile.LNKTYPE, "OUTSIDE/secret.png"),
+    (tarfile.SYMTYPE, "../../../secret.png"), (tarfile.SYMTYPE, "nothing.png"), (tarfile.SYMTYPE, "."),
+    (tarfile.SYMTYPE, "9999.png"),
+])
+def test_a_link_in_a_tar_never_leaves_it(folder, tmp_path, monkeypatch, name, kind, target):
+    """Out of the archive, to nothing, to a folder, in a circle: refused, in the split that it stands in."""
+    Image.fromarray(colours(1).images[0]).save(tmp_path / "secret.png")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    path = tarred(tmp_path / "data.tar", folder, (name, kind, target.replace("OUTSIDE", str(tmp_path))))
+    assert f"{name} in {path} is a link to no file in it: pack what it leads to" in refused(path, "train")
+    assert len(read(path, "test")) == 6
+
+
+def test_of_a_tar_the_splits_images_alone_are_in_memory(folder, tmp_path, monkeypatch):
+    """Zeros that pack well, as what is no image, as another split's, and as what is hidden; none is held."""
+    with tarfile.open(tmp_path / "data.tar.gz", "w:gz", compresslevel=1) as archive:
+        archive.add(folder, ".")
+        for name in ("train/red/notes.md", "test/red/x.png", "train/red/.x.png", "x.png"):
+            about = tarfile.TarInfo(name)
+            about.size = 1_000_000
+            archive.addfile(about, io.BytesIO(bytes(about.size)))
+    taken = []
+    monkeypatch.setattr(tarfile.ExFileObject, "read",
+                        lambda file, *size: taken.append(content := io.BufferedReader.read(file, *size)) or content)
+    assert len(read(tmp_path / "data.tar.gz", "train")) == 12
+    assert len(taken) == 12 and max(map(len, taken)) < 10_000
+
+
+def test_images_in_a_tar_that_are_too_large(folder, tmp_path, monkeypatch):
+    path = tarred(tmp_path / "data.tar", folder)
+    largest = max((folder / "train").rglob("*.png"), key=lambda file: file.stat().st_size)
+    monkeypatch.setattr(files, "MOST_BYTES", largest.stat().st_size - 1)
+    assert f"in {path} cannot be read: it has {largest.stat().st_size:,} bytes; an image has" in refused(path, "train")
+    monkeypatch.undo()
+    together = sum(file.stat().st_size for file in (folder / "train").rglob("0*.png"))
+    monkeypatch.setattr(memory, "total", lambda: together - 1)
+    with pytest.raises(MemoryError, match=r"the 12 image files in .*data.tar would take"):
+        read(path, "train")
+    monkeypatch.setattr(memory, "total", lambda: together)
+    assert len(read(path, "train")) == 12
 
 
 def test_images_are_fitted_to_the_models_size(folder):

@@ -28,6 +28,8 @@ FAULTS = [
       "read_labelled_images(_1, '', ...)"),
     F("classes in the data's order", "commands/evaluate", "places[data.labels]", "data.labels"),
     F("accuracy a class by columns", "commands/evaluate", "int(row.sum())", "len(data)"),
+    F("two classes of one name are measured as one", "commands/evaluate", "twice is not None", "False"),
+    F("a run may lie among its own images", "commands/train", "images.is_dir() and _1", "False"),
     F("the start is not taken", "commands/train", "start = start", "start = None"),
     F("the head stays that of other classes", "commands/train", "start, told = for_classes(_1, _2)", "told = None"),
     F("nothing tells that the head was replaced", "commands/train", "if told:\n    ...", "pass"),

@@ -6,6 +6,7 @@ FAULTS = [
     F("floats are cut, not rounded", "images/colours", "np.round(array * 255.0)", "array * 255.0"),
     F("16 bits are cut, not rounded", "images/colours", "np.round(band / scale)", "band // scale"),
     F("16 bits divided by 256", "images/colours", "1 if _1 else 257", "1 if _1 else 256"),
+    F("a dark file of 16 bits is bright", "images/colours", "picture.format not in SIXTEEN_BITS", "True"),
     F("17 bits are 16", "images/colours", "low < 0 or high > 65535", "low < 0 or high > 65536"),
     F("negative numbers are 16 bits", "images/colours", "low < 0 or high > 65535", "high > 65535"),
     F("floats above one are pixels", "images/colours", "array.max() > 1", "array.max() > 255"),
