@@ -99,7 +99,7 @@ wasm: .venv-wasm/.done  ## in CPython for WebAssembly, as browsers have it: pred
 
 wasm-env: .venv-wasm/.done
 
-wasm-notebooks: .venv-wasm/.done  ## every notebook's cells there, from top to bottom: an hour or more
+wasm-notebooks: .venv-wasm/.done  ## every notebook's cells there, from top to bottom: half an hour or more
 	$(WASM)/python -m pytest -q -m wasm tests/wasm/test_wasm_notebooks.py
 
 lite: .venv-lite/.done  ## the chapters as a JupyterLite site in out/lite, to run in a browser
