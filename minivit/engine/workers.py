@@ -37,7 +37,7 @@ class Workers:
         return _values(tasks)
 
     def imap(self, function, items, ahead):
-        """Yields function(item) for each item, in their order. `ahead` of them are begun or done before they are asked.
+        """Yields function(item) for each item, in their order. Up to `ahead` of them wait, run, or are done already.
 
         Where the caller stops, an error or interrupt comes, or the process ends, those that have begun are waited for
         and the others dropped.

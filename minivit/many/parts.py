@@ -39,7 +39,8 @@ class Parts:
         Raises ValueError where there is something that nobody said what to do with.
         """
         if resume and overwrite:
-            raise ValueError("resume goes on with a run and overwrite begins anew: give one of them")
+            raise ValueError(f"resume=True (on the command line --resume) goes on with a run, and {ANEW}: give one of "
+                             "them")
         if self.output.is_dir():
             raise IsADirectoryError(f"cannot write {self.output}: it is a folder; give a file's name")
         before = self._plan() if resume else {}

@@ -182,7 +182,7 @@ def test_files_of_others_in_the_folder_of_parts_stay(tmp_path, monkeypatch, caps
     (place / ".000001-8-0-0.csv.0a1b2c3d.part.csv").write_text("what a killed run left")
     run = ["embed", str(folder), "-o", str(output)]
     assert main([*run, "--resume", "--overwrite", "--top", "3"]) == 2
-    assert "resume goes on with a run and overwrite begins anew" in capsys.readouterr().err
+    assert "goes on with a run, and overwrite=True (on the command line --overwrite)" in capsys.readouterr().err
     assert len(list(place.glob("0*"))) == 1
     assert main([*run, "--resume"]) == 0 and len(read(output)) == 12
     assert [path.name for path in place.iterdir()] == ["mine.txt"]
