@@ -28,9 +28,11 @@ def test_results_come_in_order_from_several_threads_and_few_are_read_ahead():
         meeting.wait()                                       # passed only if two run at the same time
         return i * i
 
-    for i, result in enumerate(Workers(2).imap(function, items(), 4)):
-        assert result == i * i and len(read) <= i + 4
-    assert len(read) == 20
+    results = []
+    for result in Workers(2).imap(function, items(), 4):
+        results.append(result)
+        assert len(read) < len(results) + 4
+    assert results == [i * i for i in range(20)] and len(read) == 20
 
 
 def test_an_error_stops_what_has_not_begun():
@@ -56,11 +58,13 @@ def test_a_caller_who_stops_waits_for_what_has_begun_and_the_threads_end():
         time.sleep(0.02)
         ended.append(i)
 
-    results = Workers(3).imap(function, range(100), 12)
+    workers = Workers(3)
+    results = workers.imap(function, range(100), 12)
     next(results)
     threads = set(threading.enumerate()) - before
     results.close()
     assert len(threads) == 3 and len(begun) == len(ended) < 12
+    del workers, results
     for thread in threads:
         thread.join(10)
         assert not thread.is_alive()
