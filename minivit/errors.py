@@ -14,6 +14,11 @@ def plain(text):
     return re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: f"{word[0][:120]}…{word[0][-60:]}", shown)
 
 
+def encodable(text):
+    """A text that UTF-8 can hold: bytes of a file's name that are no text, surrogates in Python, become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class InputError(ValueError):
     """An error in what was given; its message is plain."""
 

@@ -26,7 +26,7 @@ def forward(image: Images, model: VisionTransformer | None = None) -> "Predictio
     image: a path, a PIL image, an array (H, W), (H, W, 3 or 4) or (B, H, W, 3), uint8 or float in [0, 1], or a list of
     these; a list or 4-D array is a batch. model: a VisionTransformer, the packaged one by default. Raises ImageError.
     """
-    model = _checked(model)
+    model = checked_model(model)
     x = model.prepare(image)
     return Prediction(model, x, model(x), is_batch(image))
 
@@ -37,7 +37,7 @@ def backward(image: Images, label: int | str | Sequence[int | str] | Array,
 
     label: a class by number or by name; for a batch a list of them, or probabilities (B, K). Raises ValueError.
     """
-    model = _checked(model)
+    model = checked_model(model)
     _needs_head(model)
     x = model.prepare(image)
     labels = to_device(_class_numbers(label, model, len(x)), model.device)
@@ -141,7 +141,7 @@ def packaged_model() -> VisionTransformer:
     return load()
 
 
-def _checked(model):
+def checked_model(model):
     """The model, or the packaged one for None. Raises ValueError for a name or a path."""
     if isinstance(model, (str, Path)):
         raise ValueError(f"model is a VisionTransformer, found {model!r}: minivit.load or minivit.init makes one")

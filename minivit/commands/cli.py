@@ -48,7 +48,8 @@ def _run(arguments):
             print(f"minivit: {plain(as_typed(message, options))}", file=sys.stderr)
             return 2
     finally:
-        sys.stdout.flush()
+        if sys.stdout is not None:                       # as it is where the shell has closed it
+            sys.stdout.flush()
 
 
 def _check_not_empty(options):

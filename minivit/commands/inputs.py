@@ -15,8 +15,9 @@ def images_of(arguments):
     result = []
     for argument in arguments:
         if argument != "-" and os.path.isdir(argument):
-            from ..images.files import ENDINGS
-            inside = sorted(path for path in Path(argument).iterdir() if path.suffix.lower() in ENDINGS)
+            from ..images.files import ENDINGS, is_hidden
+            inside = sorted(path for path in Path(argument).iterdir()
+                            if path.suffix.lower() in ENDINGS and not is_hidden([path.name]))
             if not inside:
                 raise ImageError(f"the folder {argument} holds no image file; folders in it are not looked into")
             result += [(str(path), str(path)) for path in inside]
@@ -25,16 +26,22 @@ def images_of(arguments):
     return result
 
 
+def standard_input():
+    """The bytes of standard input, as many as an image has at most and one more. Raises ImageError for none."""
+    from ..errors import ImageError
+    from ..images.limits import MOST_BYTES
+    content = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if not content:
+        raise ImageError("standard input is empty: give an image file's bytes")
+    return content
+
+
 def opened(argument):
     """What `minivit.forward` takes for one argument: a path, or standard input's image. Raises ImageError."""
     from ..errors import ImageError
     from ..images.decoding import rgb_from_bytes
-    from ..images.limits import MOST_BYTES
     if argument == "-":
-        content = sys.stdin.buffer.read(MOST_BYTES + 1)
-        if not content:
-            raise ImageError("standard input is empty: give an image file's bytes")
-        return rgb_from_bytes(content, "standard input")
+        return rgb_from_bytes(standard_input(), "standard input")
     if not isinstance(argument, str) or os.path.lexists(argument) or len(argument) > LONGEST_NAME:
         return argument
     beside = Path(argument).parent

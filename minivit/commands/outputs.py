@@ -4,7 +4,10 @@ import argparse
 import math
 import os
 import secrets
+import sys
 from pathlib import Path
+
+from ..errors import encodable
 
 
 def add_json(parser, what="the result"):
@@ -33,20 +36,29 @@ def tell_json(options, content):
     import json
 
     from ..checkpoints.atomic import replacing
-    text = json.dumps(_finite(content), indent=2, ensure_ascii=False)
+    text = json.dumps(_json_ready(content), indent=2, ensure_ascii=False)
     if options.json == "-":
+        exact_output()
         print(text)
         return
     with replacing(options.json) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _finite(content):
-    """The content with null for NaN and infinity, which JSON lacks."""
+def exact_output():
+    """Standard output for programs to read: letters and ends of lines as they are, whatever a terminal would have."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+
+
+def _json_ready(content):
+    """The content with null for NaN and infinity, which JSON lacks, and texts that UTF-8 can hold."""
     if isinstance(content, dict):
-        return {name: _finite(value) for name, value in content.items()}
+        return {_json_ready(name): _json_ready(value) for name, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [_finite(value) for value in content]
+        return [_json_ready(value) for value in content]
+    if isinstance(content, str):
+        return encodable(content)
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 

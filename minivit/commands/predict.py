@@ -2,8 +2,8 @@
 
 from .arguments import add_device, add_model, model_from, new_command, positive
 from .embed import add_running, written
-from .inputs import HELP, images_of, opened
-from .outputs import add_json, check_output, tell_json
+from .inputs import HELP, images_of, opened, standard_input
+from .outputs import add_json, check_output, exact_output, tell_json
 
 DESCRIPTION = """\
 Print the likeliest classes of each image. The packaged model knows the ten classes of CIFAR-10 and sees images at
@@ -39,28 +39,31 @@ def run(options):
     if not options.images and not options.sample:
         raise ValueError("no image given: minivit predict photo.jpg, "
                          "or minivit predict --sample for the photo that comes with minivit")
+    _check_effects(options)
     if options.format:
         return _table(options)
-    if options.output:
-        raise ValueError("output is for a table: give --format csv, json or parquet too, or --json FILE.json")
+    import math
     import sys
+
+    import numpy as np
 
     from .. import prediction
     from ..errors import ImageError, plain
+    from ..many.rows import NOT_FINITE
     images = images_of(options.images)
     check_output(options.json, [options.model, *(image for _, image in images)])
     if options.sample:
         from ..samples import CAT
         images.insert(0, ("the photo that comes with minivit", CAT))
-    model = model_from(options)
-    if not model.config.num_classes:
-        raise ValueError(f"the model {model.name} has no head, so no classes to name: "
-                         "minivit trace -o FILE.npz gives its representation")
+    model = _classifier(options)
     show = print if options.json != "-" else lambda *_: None
     answers, gap = [], ""
     for name, image in images:
         try:
-            answer = prediction.forward(opened(image), model).top(options.top)
+            with np.errstate(over="ignore", invalid="ignore"):          # told in one line below
+                answer = prediction.forward(opened(image), model).top(options.top)
+            if not all(math.isfinite(p) for _, p in answer):
+                raise ImageError(f"{name}: {NOT_FINITE}")
         except ImageError as error:
             print(f"minivit: {error}", file=sys.stderr)
             answers.append({"image": name, "error": str(error)})
@@ -74,25 +77,51 @@ def run(options):
     return 2 if any("error" in answer for answer in answers) else 0
 
 
+def _check_effects(options):
+    """Raises ValueError for an option that would change nothing."""
+    given = [name for name in ("output", "resume", "overwrite", "batch_size", "cluster", "send_files")
+             if getattr(options, name)]
+    if given and not options.format:
+        raise ValueError(f"{given[0]} is for a table: give --format csv, json or parquet too"
+                         f"{', or --json FILE.json' if given[0] == 'output' else ''}")
+    if options.format and options.json:
+        raise ValueError("json is for answers without a table: give --format json alone, or leave --format out")
+    for_file = [name for name in given if name not in ("output", "batch_size")]
+    if for_file and not options.output:
+        raise ValueError(f"{for_file[0]} is for a table in a file: give -o FILE.{options.format} too")
+
+
+def _classifier(options):
+    """The model. Raises ValueError for one without a head."""
+    model = model_from(options)
+    if not model.config.num_classes:
+        raise ValueError(f"the model {model.name} has no head, so no classes to name: "
+                         "minivit trace -o FILE.npz gives its representation")
+    return model
+
+
 def _table(options):
     """The answers as a table: a file, or lines on standard output."""
-    from ..many.embedding import checked
+    from ..many.embedding import checked, embed
+    from ..many.formats import printed
+    from ..many.sources import Place
     from ..samples import CAT
-    source = [*options.images, *[CAT] * options.sample]
-    source = source[0] if len(source) == 1 else source
-    model = model_from(options)
+    if options.output and not options.output.lower().endswith("." + options.format):
+        raise ValueError(f"output is a file that ends in .{options.format}, found {options.output}")
+    if options.format == "parquet" and not options.output:
+        raise ValueError("a Parquet file needs a name: -o FILE.parquet")
+    model = _classifier(options)
+    source = [Place("-", content=standard_input()) if image == "-" else image for image in options.images]
+    source += [CAT] * options.sample
+    if len(source) == 1 and options.images != ["-"]:
+        source = source[0]                               # a .zip, a .txt or a pattern too
     wanted = checked(options.top, None, False)
     if options.output:
-        if not options.output.lower().endswith("." + options.format):
-            raise ValueError(f"output is a file that ends in .{options.format}, found {options.output}")
         return written(source, options.output, options, model, wanted)
-    if options.format == "parquet":
-        raise ValueError("a Parquet file needs a name: -o FILE.parquet")
-    from ..many.embedding import embed
-    from ..many.formats import printed
+    rows = embed(source, model, top=options.top, representation=None, batch_size=options.batch_size)
+    exact_output()
     errors = 0
-    for row, text in printed(embed(source, model, top=options.top, representation=None,
-                                   batch_size=options.batch_size), options.format, wanted, model):
+    for row, text in printed(rows, options.format, wanted, model):
         errors += bool(row and row.error)
         print(text, end="")
     return 2 if errors else 0

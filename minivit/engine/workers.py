@@ -4,15 +4,18 @@ Python's own pools wait with locks that are taken in Python code. An interrupt (
 a lock taken for ever, or comes out as a RuntimeError. A queue and locks that are written in C are taken or not.
 """
 
+import os
 import queue
 import threading
 import weakref
+from collections import deque
+from itertools import islice
 
 
 class Workers:
     """`count` threads, which end when the object is gone and the work done. begin(): called on each of them first."""
 
-    def __init__(self, count, begin):
+    def __init__(self, count, begin=lambda: None):
         self.queue = queue.SimpleQueue()
         weakref.finalize(self, _end, self.queue, count)
         for i in range(count):
@@ -29,10 +32,29 @@ class Workers:
             for task in tasks:
                 task.wait()
         except BaseException:
-            for task in [task for task in tasks if not task.claimed.acquire(blocking=False)]:
-                task.wait()
+            _drop(tasks, os.getpid())
             raise
         return _values(tasks)
+
+    def imap(self, function, items, ahead):
+        """Yields function(item) for each item, in their order. Up to `ahead` of them wait, run, or are done already.
+
+        Where the caller stops, an error or interrupt comes, or the process ends, those that have begun are waited for
+        and the others dropped.
+        """
+        items, begun = iter(items), deque()
+        stop = weakref.finalize(self, _drop, begun, os.getpid())
+        try:
+            while True:
+                tasks = [_Task(function, item) for item in islice(items, ahead - len(begun))]
+                begun.extend(tasks)
+                self._put(tasks)
+                if not begun:
+                    return
+                begun[0].wait()
+                yield _values([begun.popleft()])[0]
+        finally:
+            stop()
 
     def start(self, function, items):
         """Have function(item) done for each item. Returns a list for `results`."""
@@ -50,6 +72,13 @@ def results(tasks):
     for task in tasks:
         task.wait()
     return _values(tasks)
+
+
+def _drop(tasks, process):
+    """Drop what has not begun, and wait for what has, unless this is a fork of `process`: the threads are not in it."""
+    for task in [task for task in tasks if not task.claimed.acquire(blocking=False)]:
+        if os.getpid() == process:
+            task.wait()
 
 
 def _values(tasks):

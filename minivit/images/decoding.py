@@ -69,7 +69,7 @@ def _open(file, name):
     except ImageError:
         raise
     except UnidentifiedImageError:
-        missing = next((str(warning.message) for warning in told if "not installed" in str(warning.message)), None)
+        missing = next((text for text in told if "not installed" in text), None)
         if missing:
             raise ImageError(f"{name} cannot be read by the Pillow that is installed here: {missing}; "
                               "save the image as PNG") from None

@@ -1,15 +1,15 @@
 """`minivit.embed(source)`: the rows of many images, one by one, and the same into a file."""
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from os import PathLike
 from typing import Any
 
 from ..counting import macs
 from ..model import VisionTransformer
-from ..prediction import packaged_model
+from ..prediction import checked_model
 from . import here
-from .parts import ROWS, Parts, about_run
+from .parts import ROWS, Parts, about_run, rows_in_part
 from .rows import Row, Wanted
 from .sources import places
 
@@ -32,15 +32,14 @@ def embed(source: str | PathLike[str] | Iterable[str | PathLike[str]], model: Vi
     A file that cannot be read becomes a Row with its error. Memory does not grow with the number of images. Raises
     ImageError where the source names no image, ValueError for an argument out of range.
     """
-    model = model or packaged_model()
+    model = checked_model(model)
     wanted = checked(top, representation, attention)
-    return _embed(places(source), model, wanted, batch_size, cluster)
+    batches = _batches(places(source), batch_of(model, batch_size))
+    return _one_by_one(batches, model, wanted, cluster)
 
 
-def _embed(found, model, wanted, batch_size, cluster):
-    batches = _batches(found, batch_of(model, batch_size))
-    first = next(batches)                                               # an empty source is told at once
-    for rows in _work(chain([first], batches), model, wanted, cluster):
+def _one_by_one(batches, model, wanted, cluster):
+    for rows in _work(batches, model, wanted, cluster):
         yield from rows
 
 
@@ -51,7 +50,7 @@ def embed_to(output, source, model, wanted, *, batch_size=None, cluster=None, se
     resume: go on with a run that was stopped. overwrite: begin anew whatever is there. advance(count) is called for
     each batch that is done. The rest is as `embed` has it.
     """
-    parts = Parts(output, about_run(model, wanted))
+    parts = Parts(output, about_run(model, wanted), rows_in_part(model))
     size = batch_of(model, batch_size)
     with parts.begun(resume, overwrite):
         groups = parts.missing(places(source))

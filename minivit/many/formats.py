@@ -25,6 +25,7 @@ DIGITS = {"float16": 5, "float32": 9, "float64": 17}     # 1 + ⌈p log₁₀ 2�
 _json = json.JSONEncoder(ensure_ascii=False).encode
 # Labels come again and again. Looking for repetitions among numbers takes longer than writing them.
 REPEATED = ["error", "top.list.element.label"]
+ROW_GROUP = 1024                                         # rows at least: each group adds to what a reader holds
 NOT_FINITE = re.compile("-?(nan|inf)")                   # as Python writes them, and JSON has no word for them
 
 
@@ -81,9 +82,13 @@ def join(path, form, parts, wanted, model):
     if form == "parquet":
         pyarrow = needs_pyarrow()
         with pyarrow.parquet.ParquetWriter(path, schema(wanted, model), use_dictionary=REPEATED) as writer:
+            tables = []
             for part in parts:
                 with pyarrow.parquet.ParquetFile(part) as rows:
-                    writer.write_table(rows.read())
+                    tables.append(rows.read())
+                if sum(map(len, tables)) >= ROW_GROUP or part == parts[-1]:
+                    writer.write_table(pyarrow.concat_tables(tables))
+                    tables = []
         return
     with open(path, "w", encoding="utf-8", newline="") as file:
         if form == "csv":
@@ -167,8 +172,8 @@ def _csv_line(row, wanted, model):
 def _joined(cells, numbers=""):
     """A line of CSV. numbers: what follows the cells on it as it is, since no number needs quotes."""
     line = io.StringIO(newline="")
-    csv.writer(line, lineterminator="").writerow(cells)
-    return line.getvalue() + numbers + "\r\n"
+    csv.writer(line).writerow(cells)                                    # it ends in \r\n, so it quotes cells with them
+    return line.getvalue()[:-2] + numbers + "\r\n"
 
 
 def _json_line(row, wanted, model):

@@ -2,12 +2,10 @@
 
 import os
 import threading
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 from ..engine import heap
 from ..engine.blas_threads import thread_count
+from ..engine.workers import Workers
 from .rows import rows_of
 
 WAITING = 4                                              # batches on their way for each thread, rows of done ones too
@@ -21,20 +19,10 @@ def work(batches, model, wanted):
     heap.limit()
     threads = thread_count() if model.device == "cpu" else os.cpu_count() or 1
     turn = None if model.device == "cpu" else threading.Lock()           # a GPU has one queue
-    batches = iter(batches)
-    if threads == 1:                                     # as in a browser's Python, which has no others
-        yield from (rows_of(batch, model, wanted) for batch in batches)
-        return
-    with ThreadPoolExecutor(threads, thread_name_prefix="minivit-many") as pool:
-        running = deque()
-        try:
-            while True:
-                for batch in islice(batches, WAITING * threads - len(running)):
-                    running.append(pool.submit(rows_of, batch, model, wanted, turn))
-                if not running:
-                    return
-                yield running.popleft().result()
-        finally:
-            for task in running:                         # where the caller stops, or an error came: nothing is begun
-                task.cancel()
 
+    def rows(batch):
+        return rows_of(batch, model, wanted, turn)
+
+    if threads == 1:                                     # as in a browser's Python, which has no others
+        return map(rows, batches)
+    return Workers(threads).imap(rows, batches, WAITING * threads)

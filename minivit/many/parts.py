@@ -1,13 +1,12 @@
 """A long run's rows on disk: parts that appear whole, in a folder beside the output, joined when all are there.
 
-A part has ROWS rows, the last one fewer, and its name says which images: so a run that was stopped goes on after the
-last part, and one whose images or settings have changed since is told.
+Parts have the same number of rows each, but the last, and their names say which images: so a run that was stopped goes
+on after the last part, and one whose images or settings have changed since is told.
 """
 
 import hashlib
 import json
-import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -15,19 +14,22 @@ import numpy as np
 
 from ..checkpoints.atomic import check_writable, replacing
 from ..checkpoints.native import describe
+from ..counting import macs
 from ..training import lock
 from . import formats
 
-ROWS = 1024
+ROWS = 1024                                              # of a part, at most
+PART_MACS = 4_000_000_000_000                            # multiply-adds of a part, at most: a minute on one core
 PLAN = "plan.json"
+REPLACES = "may replace the output"
 ANEW = "overwrite=True (on the command line --overwrite) begins anew"
 
 
 class Parts:
-    """The parts of one output. about: what must be as it was for a run to go on, JSON-ready."""
+    """The parts of one output. about: what must be as it was for a run to go on, JSON-ready. rows: of a part."""
 
-    def __init__(self, output, about):
-        self.output, self.about = Path(output), about
+    def __init__(self, output, about, rows):
+        self.output, self.about, self.rows = Path(output), about, rows
         self.folder = self.output.with_name(self.output.name + ".parts")
 
     @contextmanager
@@ -36,9 +38,14 @@ class Parts:
 
         Raises ValueError where there is something that nobody said what to do with.
         """
+        if resume and overwrite:
+            raise ValueError(f"resume=True (on the command line --resume) goes on with a run, and {ANEW}: give one of "
+                             "them")
         if self.output.is_dir():
             raise IsADirectoryError(f"cannot write {self.output}: it is a folder; give a file's name")
-        if self.output.exists() and not overwrite:
+        before = self._plan() if resume else {}
+        replaces = overwrite or before.get(REPLACES, False)
+        if self.output.exists() and not replaces:
             raise FileExistsError(f"{self.output} exists: {ANEW}")
         if self.folder.exists() and not (resume or overwrite):
             raise FileExistsError(f"{self.folder} holds the parts of a run that was stopped: resume=True (on the "
@@ -47,27 +54,32 @@ class Parts:
         self.folder.mkdir(exist_ok=True)
         try:
             with lock.held(self.folder):
-                if overwrite and not resume:
+                if overwrite:
                     for part in self._written().values():
                         part.unlink()
-                elif (self.folder / PLAN).exists():
-                    self._check_plan()
                 with replacing(self.folder / PLAN) as temporary:
-                    temporary.write_text(json.dumps(self.about, indent=1), encoding="utf-8")
+                    temporary.write_text(json.dumps({**self.about, REPLACES: replaces}, indent=1), encoding="utf-8")
                 yield
         finally:
             if not self._written() and not (self.folder / lock.FILE).exists():
-                shutil.rmtree(self.folder)
+                for own in (self.folder / PLAN, *self.folder.glob(".*.part*")):
+                    own.unlink(missing_ok=True)
+                with suppress(OSError):                  # it holds what is not ours
+                    self.folder.rmdir()
 
-    def _check_plan(self):
+    def _plan(self):
+        """The plan of a run that was stopped, {} where there is none. Raises ValueError for another run's."""
         try:
             before = json.loads((self.folder / PLAN).read_text("utf-8"))
             changed = [name for name in self.about if before.get(name) != self.about[name]]
+        except FileNotFoundError:
+            return {}
         except (OSError, ValueError, AttributeError):
             raise ValueError(f"{self.folder / PLAN} is damaged: {ANEW}") from None
         if changed:
             raise ValueError(f"the run in {self.folder} had another {' and another '.join(changed)}: give what it had; "
                              f"{ANEW}")
+        return before
 
     def _written(self):
         """{number: file} of the parts that are there."""
@@ -82,7 +94,7 @@ class Parts:
     def missing(self, places):
         """Yields (number, the Places of a part) of each part that is not there. Raises ValueError for other images."""
         written, places, number = self._written(), iter(places), 0
-        while group := list(islice(places, ROWS)):
+        while group := list(islice(places, self.rows)):
             if number not in written:
                 yield number, group
             elif _digest_in(written[number]) != _digest([place.name for place in group]):
@@ -117,6 +129,12 @@ def _digest(names):
 
 def _digest_in(part):
     return part.stem.split("-")[3]
+
+
+def rows_in_part(model):
+    """How many rows a part has: a power of two, as batches mostly are, that follows from the model's config alone."""
+    most = max(1, min(ROWS, PART_MACS // macs(model.config)))
+    return 1 << (most.bit_length() - 1)
 
 
 def about_run(model, wanted):

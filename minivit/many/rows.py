@@ -12,11 +12,12 @@ import numpy as np
 from .. import linear, softmax, vit
 from ..engine.blas_threads import one_thread_blas
 from ..engine.devices import to_device
-from ..errors import ImageError
+from ..errors import ImageError, encodable
 from ..images.decoding import rgb_from_bytes
 from ..images.preparation import fit, normalise
-from ..images.remarks import remarks
 from ..tracing import attention_maps
+
+NOT_FINITE = "the model's answer is NaN or infinite: look for NaN, or for very large numbers, in its weights"
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,12 @@ class Wanted:
 def rows_of(batch, model, wanted, turn=None):
     """The Row of each Place of a batch, in its order. turn: a lock to hold while the model computes."""
     pixels, errors = [], {}
-    with remarks():                                      # once a batch: it takes as long as decoding a thumbnail
-        for i, place in enumerate(batch):
-            try:
-                picture = rgb_from_bytes(place.read(), place.name)
-                pixels.append(np.asarray(fit(picture, model.config.height_width, model.preprocessing)))
-            except ImageError as error:
-                errors[i] = str(error)
+    for i, place in enumerate(batch):
+        try:
+            picture = rgb_from_bytes(place.read(), place.name)
+            pixels.append(np.asarray(fit(picture, model.config.height_width, model.preprocessing)))
+        except ImageError as error:
+            errors[i] = str(error)
     x = normalise(np.stack(pixels), model.preprocessing) if pixels else ()                  # (B, H, W, 3)
     with turn or nullcontext():
         made = iter(_of_pictures(x, model, wanted) if pixels else ())
@@ -64,20 +64,23 @@ def rows_of(batch, model, wanted, turn=None):
 def _of_pictures(x, model, wanted):
     """Dictionaries of a Row's fields, for prepared images x (B, H, W, 3)."""
     x = to_device(x.astype(model.dtype, copy=False), model.device)
-    with one_thread_blas():
+    with one_thread_blas(), np.errstate(over="ignore", invalid="ignore"):                   # _checked tells of both
         y = _representation(x, model)                                   # (B, D)
         fields = [{} for _ in x]
         if wanted.top and model.config.num_classes:
             # Two heads read two tokens, whose mean is y: the logits do not follow from it.
-            two = model.config.pool == "distilled"
-            logits = model(x) if two else linear.forward(y, model.params["head"])[0]                    # (B, K)
+            if model.config.pool == "distilled":
+                logits, _ = vit.forward(x, model.params, model.config, with_cache=False)                # (B, K)
+            else:
+                logits, _ = linear.forward(y, model.params["head"])                                     # (B, K)
             p = to_device(softmax.forward(logits)[0], "cpu")
             labels = model.labels or [f"class {k}" for k in range(p.shape[-1])]
             best = np.argsort(-p, axis=-1, kind="stable")[:, :wanted.top]                   # (B, top)
             for row, places, field in zip(p, best, fields):
-                field["top"] = [(labels[k], float(row[k])) for k in places]
+                field["top"] = [(encodable(labels[k]), float(row[k])) for k in places]
+        y = to_device(y, "cpu")
         if wanted.representation:
-            for field, one in zip(fields, to_device(y, "cpu").astype(wanted.representation)):
+            for field, one in zip(fields, y.astype(wanted.representation)):
                 field["representation"] = one
         if wanted.attention:
             from ..explain.attention.distance import mean_attention_distance  # it imports matplotlib
@@ -90,6 +93,19 @@ def _of_pictures(x, model, wanted):
                                                    tokens_before(config))                               # (L, H)
                 field["distance"] = distance.mean(axis=1)
                 field["entropy"] = np.array([entropy(a) for a in of_image])
+    return [_checked(field, one) for field, one in zip(fields, y)]
+
+
+def _checked(fields, y):
+    """A row's fields; where its numbers are NaN, or too large for their type, an error alone."""
+    p = [p for _, p in fields.get("top", ())]
+    if not (np.isfinite(y).all() and np.isfinite(p).all()):
+        return {"error": NOT_FINITE}
+    written = fields.get("representation", y)
+    if not np.isfinite(written).all():
+        kind = written.dtype
+        return {"error": f"the representation reaches {np.abs(y).max():.3g}, and {kind} ends at "
+                         f"{np.finfo(kind).max:.5g}{': take float32' if kind == 'float16' else ''}"}
     return fields
 
 

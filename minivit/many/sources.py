@@ -9,10 +9,11 @@ import stat
 import zipfile
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from ..errors import ImageError
+from ..errors import ImageError, encodable
 from ..images.files import ENDINGS, check_size, is_hidden, open_zip
 
 
@@ -26,8 +27,7 @@ class Place(NamedTuple):
     @property
     def name(self):
         """The path as a row has it: of a member, the zip's path and the member's name; bytes of no text escaped."""
-        whole = self.path if self.member is None else f"{self.path}/{self.member}"
-        return whole.encode("utf-8", "backslashreplace").decode()
+        return encodable(self.path if self.member is None else f"{self.path}/{self.member}")
 
     def read(self):
         """The file's bytes. Raises ImageError."""
@@ -50,41 +50,56 @@ def places(source):
     """The Place of each image of a source, one by one. Raises ImageError where it names no image at all.
 
     source: a folder, with all folders in it, in the order of the names; a zip; a text file, .txt, with a path on each
-    line; a pattern such as photos/**/*.jpg; or Python's own list of paths. Files that their ending does not call images
-    are left out of folders and zips, and so is what begins with a dot; from a list or a pattern nothing is.
+    line; a pattern such as photos/**/*.jpg; or Python's own list of paths and Places. A folder in a list stands for its
+    images. Files that their ending does not call images are left out of folders and zips, and so is what begins with a
+    dot; from a list or a pattern nothing else is.
     """
     found = _places(source)
     first = next(found, None)
     if first is None:
         raise ImageError(f"{_shown(source)} holds no image: expected files that end in {', '.join(sorted(ENDINGS))}")
-    yield first
-    yield from found
+    return chain([first], found)
 
 
 def _places(source):
     if isinstance(source, Iterable) and not isinstance(source, (str, os.PathLike)):
         for path in source:
-            if not isinstance(path, (str, os.PathLike)):
+            if isinstance(path, Place):
+                yield path
+            elif isinstance(path, (str, os.PathLike)):
+                yield from _of_line(os.fspath(path))
+            else:
                 raise ImageError(f"a list of images holds their paths, found {type(path).__name__}: "
                                  "minivit.forward takes pictures and arrays")
-            yield Place(os.fspath(path))
         return
+    if source == "":
+        raise ImageError("the source is empty: give the name of a folder or file")
     path = Path(source)
     if path.is_dir():
         yield from _of_folder(str(path))
-    elif zipfile.is_zipfile(path):
-        yield from _of_zip(path)
-    elif path.is_file() and path.suffix.lower() == ".txt":
-        yield from _of_list(path)
-    elif path.is_file():
-        yield Place(str(path))
-    elif glob.has_magic(str(path)) and not path.exists():
+    elif path.is_file():                        # asked before it is opened: a pipe would never end
+        if zipfile.is_zipfile(path):
+            yield from _of_zip(path)
+        elif path.suffix.lower() == ".txt":
+            yield from _of_list(path)
+        else:
+            yield Place(str(path))
+    elif path.exists():
+        raise ImageError(f"{path} is no plain file, folder or zip")
+    elif glob.has_magic(str(path)):
         for name in sorted(glob.iglob(str(path), recursive=True)):
             if not os.path.isdir(name):
                 yield Place(name)
     else:
-        raise ImageError(f"{path} is no plain file, folder or zip" if path.exists() else
-                         f"no such file or folder: {path}")
+        raise ImageError(f"no such file or folder: {path}")
+
+
+def _of_line(path):
+    """What a path in a list stands for: a file, whether it is there or not, or a folder's images."""
+    if os.path.isdir(path):
+        yield from _of_folder(path)
+    else:
+        yield Place(path)
 
 
 def _of_folder(folder, above=frozenset()):
@@ -111,7 +126,7 @@ def _of_folder(folder, above=frozenset()):
 
 def _of_zip(path):
     archive = _archive(str(path), os.stat(path).st_mtime_ns)
-    for name in sorted(i.filename for i in archive.infolist() if not i.is_dir()):
+    for name in sorted({i.filename for i in archive.infolist() if not i.is_dir()}):         # the last of a name counts
         inside = PurePosixPath(name)
         if inside.suffix.lower() in ENDINGS and not is_hidden(inside.parts):
             yield Place(str(path), name)
@@ -120,10 +135,10 @@ def _of_zip(path):
 def _of_list(path):
     """The paths of a text file, one on a line; those that are relative are so to its folder."""
     try:
-        with open(path, encoding="utf-8") as lines:
+        with open(path, encoding="utf-8-sig") as lines:
             for line in lines:
                 if line.strip():
-                    yield Place(str(path.parent / line.rstrip("\r\n")))
+                    yield from _of_line(str(path.parent / line.rstrip("\r\n")))
     except UnicodeDecodeError:
         raise ImageError(f"{path} is no text in UTF-8: a list has a path on each line") from None
 
@@ -132,6 +147,10 @@ def _of_list(path):
 def _archive(path, changed):
     """A zip, opened once by each process, and again once it has changed. Raises ImageError."""
     return open_zip(path)
+
+
+if hasattr(os, "register_at_fork"):             # not on Windows, nor in a browser
+    os.register_at_fork(after_in_child=_archive.cache_clear)     # parent and child have one place to read at in a file
 
 
 def _file(path):

@@ -543,6 +543,15 @@ def test_head_closes_the_pipe_without_complaint(command):
         assert process.stderr.read() == b"" and process.wait() == 0
 
 
+@pytest.mark.skipif(os.name != "posix", reason="no such shell")
+def test_standard_output_may_be_closed(tmp_path):
+    for command in ("variants", "predict --sample", f"predict --sample --json {tmp_path / 'a.json'}"):
+        shell = f'exec "$0" -m minivit {command} >&-'
+        done = subprocess.run(["sh", "-c", shell, sys.executable], stderr=subprocess.PIPE)
+        assert (done.returncode, done.stderr) == (0, b""), command
+    assert json.loads((tmp_path / "a.json").read_text())["images"]
+
+
 COMMANDS = [["trace"], ["trace", "--help"], ["variants"], ["evaluate", "--help"], ["train", "--help"]]
 
 

@@ -2,8 +2,9 @@
 
 import gc
 import itertools
-import threading
+import re
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +61,16 @@ def test_a_model_without_head_has_no_top_and_what_nobody_asked_for_is_none(folde
     assert row.top is row.representation is None and row.error is None
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_the_bits_do_not_depend_on_the_number_of_threads(folder, monkeypatch, threads):
+@pytest.mark.parametrize("variant", [None, "DeiT-Ti/16 distilled"])
+@pytest.mark.parametrize("number", [1, 3])
+def test_the_bits_do_not_depend_on_the_number_of_threads(folder, monkeypatch, variant, number):
+    from minivit.engine import threads
     from minivit.many import here
-    expected = list(minivit.embed(folder))
-    monkeypatch.setattr(here, "thread_count", lambda: threads)
-    for ours, theirs in zip(minivit.embed(folder), expected, strict=True):
+    model = variant and minivit.init(variant, seed=0, num_classes=10, image_size=32, num_layers=2)
+    expected = list(minivit.embed(folder, model))
+    for module in (here, threads):
+        monkeypatch.setattr(module, "thread_count", lambda: number)
+    for ours, theirs in zip(minivit.embed(folder, model), expected, strict=True):
         assert ours.path == theirs.path and ours.error == theirs.error and ours.top == theirs.top
         assert np.array_equal(ours.representation, theirs.representation)
 
@@ -97,7 +102,6 @@ def test_only_a_few_batches_are_read_ahead(folder):
     list(itertools.islice(rows, 400))
     rows.close()
     assert next(read) <= 400 + 4 * 2 * here.WAITING
-    assert not [t for t in threading.enumerate() if t.name.startswith("minivit-many")]
 
 
 def test_memory_does_not_grow_with_the_rows(folder, monkeypatch):
@@ -118,12 +122,43 @@ def test_memory_does_not_grow_with_the_rows(folder, monkeypatch):
     ({"top": -1}, "top is a number of classes from 0 on, found -1"),
     ({"representation": "float64"}, 'representation is "float32", "float16" or None, found \'float64\''),
     ({"batch_size": 0}, "batch_size is a number from 1 to 1,024, found 0"),
-], ids=["top", "representation", "batch_size"])
-def test_wrong_arguments_are_told(folder, arguments, message):
+    ({"model": "cifar10"}, "model is a VisionTransformer, found 'cifar10'"),
+], ids=["top", "representation", "batch_size", "model"])
+def test_wrong_arguments_are_told_at_once(folder, arguments, message):
     with pytest.raises(ValueError, match=message):
-        list(minivit.embed(folder, **arguments))
+        minivit.embed(folder, **arguments)
 
 
-def test_an_empty_source_is_told(tmp_path):
+def test_an_empty_source_is_told_at_once(tmp_path):
     with pytest.raises(minivit.ImageError, match="holds no image"):
-        list(minivit.embed(tmp_path))
+        minivit.embed(tmp_path)
+
+
+def scaled(dtype="float32", **factors):
+    """The packaged model with the weights of its head or its last norm multiplied."""
+    model = minivit.load(dtype=dtype)
+    return model.with_params({**model.params, **{
+        name: {**model.params[name], "weight": model.params[name]["weight"] * model.dtype.type(factor)}
+        for name, factor in factors.items()}})
+
+
+@pytest.mark.parametrize("factors, kind, message", [
+    ({"head": np.nan}, "float32", "NaN or infinite"), ({"norm": 1e5, "head": 1e38}, "float32", "NaN or infinite"),
+    ({"norm": np.inf}, "float32", "NaN or infinite"), ({"norm": np.nan}, None, "NaN or infinite"),
+    ({"norm": 1e5}, "float16", r"reaches .*, and float16 ends at 65504: take float32"),
+    ({"norm": 1e5}, "float32", None),
+])
+def test_numbers_that_are_none_are_an_error(folder, factors, kind, message):
+    """And NumPy warns of nothing: the row says it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        row = next(minivit.embed(folder, scaled(**factors), representation=kind))
+    if message is None:
+        assert row.error is None and np.abs(row.representation).max() > 65504
+        return
+    assert re.search(message, row.error) and row.top is row.representation is None
+
+
+def test_a_representation_too_large_for_float32_is_an_error(folder):
+    row = next(minivit.embed(folder, scaled("float64", norm=1e40), top=0))
+    assert re.search(r"reaches \S+e\+\d+, and float32 ends at 3.4028e\+38$", row.error)

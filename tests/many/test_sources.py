@@ -5,8 +5,10 @@ import zipfile
 from itertools import islice
 
 import pytest
+from platforms import needs_fork
 
 import minivit
+from minivit.many import sources
 from minivit.many.sources import Place, places
 
 
@@ -44,8 +46,23 @@ def test_a_zip(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("b/2.jpg", "b/1.jpg", "read.me", "__MACOSX/b/1.jpg", "b/.x.png"):
             archive.writestr(name, name)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("b/2.jpg", "again")
     assert names(path) == [f"{path}/b/1.jpg", f"{path}/b/2.jpg"]
-    assert [place.read() for place in places(path)] == [b"b/1.jpg", b"b/2.jpg"]
+    assert [place.read() for place in places(path)] == [b"b/1.jpg", b"again"]
+
+
+@needs_fork
+def test_a_fork_opens_a_zip_anew(tmp_path):
+    """Two processes that read by one open file move each other's place in it."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("1.jpg", b"x")
+    next(places(tmp_path / "a.zip")).read()
+    assert sources._archive.cache_info().currsize
+    child = os.fork()
+    if child == 0:
+        os._exit(sources._archive.cache_info().currsize)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_list_a_pattern_and_one_file(tmp_path):
@@ -55,6 +72,24 @@ def test_a_list_a_pattern_and_one_file(tmp_path):
     assert names(str(tmp_path / "**" / "*.jpg")) == [str(tmp_path / "a.jpg"), str(tmp_path / "b" / "c.jpg")]
     assert names(tmp_path / "a.jpg") == [str(tmp_path / "a.jpg")]
     assert names([tmp_path / "b" / "d.dat", "x"]) == [str(tmp_path / "b" / "d.dat"), "x"]
+
+
+def test_folders_in_a_list_stand_for_their_images(tmp_path):
+    tree(tmp_path, "a.jpg", "b/c.jpg", "b/d.dat")
+    expected = [str(tmp_path / "b" / "c.jpg"), str(tmp_path / "a.jpg"), "-"]
+    found = list(places([tmp_path / "b", str(tmp_path / "a.jpg"), Place("-", content=b"y")]))
+    assert [place.name for place in found] == expected and found[-1].read() == b"y"
+    (tmp_path / "list.txt").write_text("b\na.jpg\n", "utf-8-sig")          # as Windows' Notepad begins a text
+    assert names(tmp_path / "list.txt") == expected[:2]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names there")
+def test_a_pipe_is_refused_unopened(tmp_path, monkeypatch):
+    """Who opens it waits until somebody writes."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    monkeypatch.setattr(zipfile, "is_zipfile", lambda path: pytest.fail("it was opened"))
+    with pytest.raises(minivit.ImageError, match=r"pipe\.jpg is no plain file, folder or zip"):
+        list(places(tmp_path / "pipe.jpg"))
 
 
 def test_a_source_is_not_listed_before_it_is_read():
@@ -71,10 +106,11 @@ def test_a_source_is_not_listed_before_it_is_read():
     (lambda folder: str(folder / "*.jpg"), r"\*\.jpg holds no image"),
     (lambda folder: [], "the list holds no image"),
     (lambda folder: [b"x"], "a list of images holds their paths, found bytes"),
-], ids=["empty folder", "missing", "pattern", "empty list", "bytes"])
-def test_no_image_is_one_line(tmp_path, make, message):
+    (lambda folder: "", "the source is empty"),
+], ids=["empty folder", "missing", "pattern", "empty list", "bytes", "no name"])
+def test_no_image_is_one_line_and_told_at_once(tmp_path, make, message):
     with pytest.raises(minivit.ImageError, match=message):
-        list(places(make(tmp_path)))
+        places(make(tmp_path))
 
 
 def test_a_damaged_zip_and_a_list_that_is_no_text(tmp_path):

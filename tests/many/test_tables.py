@@ -1,12 +1,14 @@
 """The tables that `minivit embed` writes: values, parts, going on after a stop, and what is refused."""
 
 import csv
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import pyarrow.parquet as pyarrow_parquet
 import pytest
 
 import minivit
+from minivit import samples
 from minivit.commands.cli import main
 from minivit.many import formats, parts
 from minivit.many.embedding import embed_to
@@ -80,7 +83,15 @@ def test_the_parquet_file_has_the_documented_schema(folder, tmp_path):
     assert [str(field.type) for field in schema] == [
         "string", "string", "list<element: struct<label: string, probability: double>>",
         "list<element: halffloat>", "list<element: double>", "list<element: double>"]
-    assert pyarrow_parquet.ParquetFile(tmp_path / "a.parquet").num_row_groups == 3
+
+
+def test_parts_of_a_parquet_file_share_groups_of_rows(folder, tmp_path, monkeypatch):
+    """Each group adds to what a reader holds, and parts of a large model have few rows."""
+    monkeypatch.setattr(formats, "ROW_GROUP", 16)
+    embed_to(tmp_path / "a.parquet", folder, minivit.load(), Wanted())
+    file = pyarrow_parquet.ParquetFile(tmp_path / "a.parquet")
+    assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [16, 7]
+    assert [row["path"] for row in read(tmp_path / "a.parquet")] == [str(folder / f"{i:05d}.png") for i in range(23)]
 
 
 def test_a_run_that_is_killed_goes_on_and_ends_in_the_same_bytes(tmp_path):
@@ -128,14 +139,14 @@ def test_parts_that_are_there_are_not_computed_again(folder, tmp_path, monkeypat
     assert seen == [str(folder / f"{i:05d}.png") for i in range(16, 23)]
 
 
-def stopped(folder, output, monkeypatch):
+def stopped(folder, output, monkeypatch, **more):
     """An unfinished run with its first part."""
     from minivit.many import here
     real = here.rows_of
     with monkeypatch.context() as m:
         m.setattr(here, "rows_of", lambda batch, *rest: 1 / 0 if "00008" in batch[0].name else real(batch, *rest))
         with pytest.raises(ZeroDivisionError):
-            embed_to(output, folder, minivit.load(), Wanted(), batch_size=8)
+            embed_to(output, folder, minivit.load(), Wanted(), batch_size=8, **more)
     assert len(list(output.with_name(output.name + ".parts").glob("0*"))) == 1
 
 
@@ -157,7 +168,49 @@ def test_what_is_there_is_neither_lost_nor_mixed(tmp_path, monkeypatch, capsys):
     assert main([*run, "--resume"]) == 2 and "the images are not those" in capsys.readouterr().err
     assert main([*run, "--overwrite"]) == 0 and len(read(output)) == 5
     before = output.read_bytes()
-    assert main(run) == 2 and "a.csv exists" in capsys.readouterr().err and output.read_bytes() == before
+    for more in ([], ["--resume"]):
+        assert main([*run, *more]) == 2 and "a.csv exists" in capsys.readouterr().err
+    assert output.read_bytes() == before
+
+
+def test_files_of_others_in_the_folder_of_parts_stay(tmp_path, monkeypatch, capsys):
+    folder, output = tmp_path / "in", tmp_path / "a.csv"
+    make(folder, 12)
+    stopped(folder, output, monkeypatch)
+    place = tmp_path / "a.csv.parts"
+    (place / "mine.txt").write_text("mine")
+    (place / ".000001-8-0-0.csv.0a1b2c3d.part.csv").write_text("what a killed run left")
+    run = ["embed", str(folder), "-o", str(output)]
+    assert main([*run, "--resume", "--overwrite", "--top", "3"]) == 2
+    assert "goes on with a run, and overwrite=True (on the command line --overwrite)" in capsys.readouterr().err
+    assert len(list(place.glob("0*"))) == 1
+    assert main([*run, "--resume"]) == 0 and len(read(output)) == 12
+    assert [path.name for path in place.iterdir()] == ["mine.txt"]
+
+
+def test_what_may_replace_the_output_may_still_once_it_is_resumed(tmp_path, monkeypatch):
+    folder, output = tmp_path / "in", tmp_path / "a.csv"
+    make(folder, 12)
+    output.write_text("old")
+    stopped(folder, output, monkeypatch, overwrite=True)
+    assert output.read_text() == "old"
+    assert main(["embed", str(folder), "-o", str(output), "--resume"]) == 0 and len(read(output)) == 12
+
+
+def test_a_part_is_work_for_a_minute_whatever_the_model(monkeypatch):
+    monkeypatch.undo()
+    from minivit.variants import as_config
+
+    class Model:
+        def __init__(self, config):
+            self.config = config
+
+    rows = {name: parts.rows_in_part(Model(as_config(name))) for name in ("Ti/16", "B/16", "L/16", "H/14", "B/32")}
+    assert rows == {"Ti/16": 1024, "B/16": 128, "L/16": 64, "H/14": 16, "B/32": 512}
+    assert parts.rows_in_part(minivit.load()) == 1024
+    large = Model(as_config("H/14"))
+    monkeypatch.setattr(parts, "PART_MACS", 1)
+    assert parts.rows_in_part(large) == 1
 
 
 # A full disk: the limit on a file's size makes the system refuse to write on, as a full disk does (there ENOSPC).
@@ -194,7 +247,8 @@ def test_a_full_disk_is_told_and_the_run_goes_on_after_it(folder, tmp_path, endi
     left = sorted(path.name.partition("-")[0] for path in place.iterdir()) if place.exists() else []
     assert left == (["000000", "000001", "000002", "plan.json"] if what == output.name else [])
     assert sorted(path.name for path in tmp_path.iterdir() if path != place) == [output.name, whole.name]
-    assert main([*run, "--resume"]) == 2                                 # two images have an error
+    again = "--resume" if left else "--overwrite"
+    assert main([*run[:-1], again]) == 2                                 # two images have an error
     assert output.read_bytes() == whole.read_bytes() and not place.exists()
 
 
@@ -248,12 +302,38 @@ def test_text_holds_the_same_numbers_and_json_null_for_what_is_none(tmp_path, ki
 
 def test_names_that_a_csv_must_quote(tmp_path):
     folder = tmp_path / "in"
-    make(folder, 1)
-    odd = folder / 'a "b", c\u00e9.png'
-    (folder / "00000.png").rename(odd)
+    names = ['a "b", c\u00e9.png', *(["line\nbreak.png", "car\rriage.png", "\r\n.png"] if os.name == "posix" else [])]
+    for path, name in zip(make(folder, len(names)), names):
+        path.rename(folder / name)
+    packaged = minivit.load()
+    labels = ["a\nb", "a\rb", "a,b", "a\r\nb", *packaged.labels[4:]]
+    model = minivit.VisionTransformer(packaged.config, packaged.params, labels=labels)
     for ending in ("csv", "json", "parquet"):
-        embed_to(tmp_path / f"a.{ending}", folder, minivit.load(), Wanted())
-        assert [row["path"] for row in read(tmp_path / f"a.{ending}")] == [str(odd)]
+        embed_to(tmp_path / f"a.{ending}", folder, model, Wanted(top=10))
+        rows = read(tmp_path / f"a.{ending}")
+        assert [row["path"] for row in rows] == sorted(str(folder / name) for name in names)
+        if ending != "csv":
+            assert {one["label"] for one in rows[0]["top"]} == set(labels)
+    with open(tmp_path / "a.csv", encoding="utf-8", newline="") as file:
+        assert {row[f"label{k}"] for row in csv.DictReader(file) for k in range(1, 11)} == set(labels)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have text for names")
+def test_names_that_are_no_text_are_escaped(tmp_path, capsys):
+    """Of files, and of classes, which are the names of folders."""
+    folder = tmp_path / "in"
+    make(folder, 1)[0].rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png"))
+    packaged = minivit.load()
+    model = minivit.VisionTransformer(packaged.config, packaged.params, labels=[os.fsdecode(b"\xe9")] * 10)
+    for ending in ("csv", "json", "parquet"):
+        embed_to(tmp_path / f"a.{ending}", folder, model, Wanted())
+        (row,) = read(tmp_path / f"a.{ending}")
+        assert row["path"] == str(folder / "caf\\udce9.png") and {one["label"] for one in row["top"]} == {"\\udce9"}
+    photo = os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png")
+    for command in (["predict", photo], ["explain", photo, "-o", str(tmp_path / "a.png")]):
+        assert main([*command, "--json", str(tmp_path / "told.json")]) == 0
+        (image,) = json.loads((tmp_path / "told.json").read_text("utf-8"))["images"]
+        assert image["image"] == row["path"]
 
 
 def test_predict_writes_tables_too(folder, tmp_path, capsys):
@@ -268,3 +348,73 @@ def test_predict_writes_tables_too(folder, tmp_path, capsys):
     capsys.readouterr()
     assert main(["predict", str(folder), "--format", "parquet"]) == 2
     assert "-o" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--format", "csv"], ["--format", "json"], ["--json"]], ids=" ".join)
+def test_standard_output_has_the_names_as_they_are(tmp_path, more):
+    """Whatever the terminal has: a program reads them."""
+    name = "na\u00efve\u00b2\u221ax.png"
+    make(tmp_path, 1)[0].rename(tmp_path / name)
+    done = subprocess.run([sys.executable, "-m", "minivit", "predict", str(tmp_path / name), *more],
+                          capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"})
+    assert done.returncode == 0 and name in done.stdout.decode("utf-8"), done.stderr
+    assert done.stdout.endswith(b"\r\n" if more[-1] == "csv" else b"\n") and b"\r\r" not in done.stdout
+
+
+def paths(out):
+    return [row["path"] for row in csv.DictReader(out.splitlines())]
+
+
+def test_predict_takes_the_same_images_as_a_table(folder, tmp_path, monkeypatch, capsys):
+    """Folders beside files, standard input, and not what macOS adds."""
+    make(tmp_path / "mac", 1)
+    (tmp_path / "mac" / "._00000.png").write_bytes(b"resource fork")
+    one, image = str(tmp_path / "mac" / "00000.png"), samples.CAT.read_bytes()
+    assert main(["predict", str(tmp_path / "mac")]) == 0
+    capsys.readouterr()
+    for more in ([], ["-o", str(tmp_path / "a.csv")]):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(image)))
+        assert main(["predict", str(tmp_path / "mac"), one, "-", "--format", "csv", *more]) == 0
+    out = capsys.readouterr().out.partition(str(tmp_path / "a.csv"))[0]
+    assert paths(out) == [one, one, "-"] and out.encode() == (tmp_path / "a.csv").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(image)))
+    assert main(["predict", "-", "--format", "csv", "--top", "1"]) == 0
+    assert paths(capsys.readouterr().out) == ["-"]
+
+
+@pytest.mark.parametrize("more, message", [
+    (["--format", "csv", "--json", "a.json"], "--json is for answers without a table"),
+    *[(["--format", "csv", *option], f"{option[0]} is for a table in a file: give -o FILE.csv too")
+      for option in (["--resume"], ["--overwrite"], ["--cluster", "local"], ["--send-files"])],
+    *[(option, f"{option[0]} is for a table: give --format csv, json or parquet too")
+      for option in (["--resume"], ["--overwrite"], ["--cluster", "local"], ["--send-files"], ["--batch-size", "3"])],
+    (["--format", "csv", "--model", "HEADLESS"], "has no head, so no classes to name"),
+    (["--model", "HEADLESS"], "has no head, so no classes to name"),
+])
+def test_predict_refuses_what_has_no_effect(tmp_path, monkeypatch, capsys, more, message):
+    monkeypatch.chdir(tmp_path)
+    packaged = minivit.load()
+    minivit.save(minivit.VisionTransformer(replace(packaged.config, num_classes=0), {
+        name: value for name, value in packaged.params.items() if name != "head"}), "HEADLESS.safetensors")
+    more = [one.replace("HEADLESS", "HEADLESS.safetensors") for one in more]
+    assert main(["predict", str(samples.CAT), *more]) == 2
+    told = capsys.readouterr()
+    assert message in told.err and told.err.count("\n") == 1 and told.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["HEADLESS.safetensors"]
+
+
+def test_predict_prints_nothing_of_a_table_before_its_images_are_found(tmp_path, capsys):
+    assert main(["predict", str(tmp_path / "none"), "--format", "csv"]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and "no such file or folder" in told.err
+
+
+@pytest.mark.parametrize("more", [[], ["--format", "csv"]])
+def test_answers_that_are_no_numbers_are_errors(tmp_path, capsys, more):
+    model = minivit.load()
+    params = {name: {**model.params[name], "weight": model.params[name]["weight"] * np.float32(factor)}
+              for name, factor in (("norm", 1e5), ("head", 1e38))}
+    minivit.save(model.with_params({**model.params, **params}), tmp_path / "huge.safetensors")
+    assert main(["predict", str(samples.CAT), "--model", str(tmp_path / "huge.safetensors"), *more]) == 2
+    told = capsys.readouterr()
+    assert "nan" not in told.out and "NaN or infinite: look for" in (told.out if more else told.err)
