@@ -58,7 +58,7 @@ def test_the_case_is_peaked(rng):
     assert np.abs(maps.sum(axis=-1) - 1).max() <= 1e-14
 
 
-def test_heads_are_slices_of_the_channels(rng):
+def test_heads_are_slices_of_the_features(rng):
     qkv = rng.standard_normal((2, T, 3 * D))
     parts = attention.split_heads(qkv, H)
     d = D // H

@@ -40,7 +40,7 @@ def test_learned_positions_are_added_to_every_image(rng):
 
 @pytest.mark.parametrize("rows, columns, D", [(2, 3, 8), (4, 4, 16), (1, 5, 12)])
 def test_the_sincos_table_is_that_of_the_masked_autoencoder(rows, columns, D):
-    """He et al. 2021: half the channels encode the column, half the row; each half has its sines, then its cosines."""
+    """He et al. 2021: half the features encode the column, half the row; each half has its sines, then its cosines."""
     table = sincos_2d((rows, columns), D)
     quarter = D // 4
     for row in range(rows):

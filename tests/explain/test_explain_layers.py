@@ -67,6 +67,16 @@ def test_attention_steps_lead_from_the_heads_to_what_is_attended(model, predicti
     np.testing.assert_allclose(steps["heads"][1], steps["merged"][:, 8:], atol=1e-12)
 
 
+def test_matrices_of_d_numbers_count_features_and_those_of_T_tokens(prediction):
+    steps = matrices.attention_steps(prediction.trace, 0)
+    one_a_head, merged = matrices.attention_matrices_figure(steps), matrices.merged_heads_figure(steps)
+    words = [ax.get_xlabel() for ax in one_a_head.axes if ax.get_xlabel()]
+    assert words == 3 * ["feature"] + 2 * ["token looked at"] + ["feature"]
+    assert [ax.get_xlabel() for ax in merged.axes[:2]] == 2 * ["feature"]
+    for figure in (one_a_head, merged):
+        matplotlib.pyplot.close(figure)
+
+
 def test_products_have_variance_d_and_only_the_scaled_softmax_keeps_its_slope():
     measured = scale.saturation(widths=(4, 256), tokens=20, queries=300)
     np.testing.assert_allclose(measured.variance, [4, 256], rtol=0.1)

@@ -43,6 +43,7 @@ def test_sines_and_cosines_on_the_grid():
     np.testing.assert_allclose(row_first, np.broadcast_to(np.sin(np.arange(4))[:, None], (4, 5)), atol=1e-12)
     likeness = next(ax for ax in figure.axes if ax.get_title().startswith("cosine")).images[0].get_array()
     assert likeness.argmax() == 1 * 5 + 2 and likeness.max() == pytest.approx(1)
+    assert [figure.axes[i].get_title() for i in (0, 2, 4, 6)] == [f"feature {i}" for i in (0, 4, 8, 12)]
     plt.close(figure)
 
 

@@ -40,7 +40,7 @@ def attention_matrices_figure(steps, title=None):
             ax.set(xticks=[], yticks=[])
         last = (T if steps[name].shape[-1] == T else d) - 1
         column[0].set_title(heading)
-        column[-1].set(xticks=[0, last], xlabel="token looked at" if last == T - 1 else "channel")
+        column[-1].set(xticks=[0, last], xlabel="token looked at" if last == T - 1 else "feature")
         figure.colorbar(mesh, ax=column.tolist(), location="bottom", aspect=12)
     for h in range(H):
         axes[h, 0].set_ylabel(f"head {h}\ntoken")
@@ -55,7 +55,7 @@ def merged_heads_figure(steps):
     headings = {"merged": "merged [SA₁ … SA_H]: heads side by side", "attended": "attended = merged U_msa + b"}
     for ax, (name, heading) in zip(axes, headings.items()):
         mesh = ax.imshow(steps[name], aspect="auto", **_scale(name, steps[name]))
-        ax.set(title=heading, xlabel="channel", ylabel="token", yticks=[])
+        ax.set(title=heading, xlabel="feature", ylabel="token", yticks=[])
         figure.colorbar(mesh, ax=ax)
         if name == "merged":
             for edge in range(d, steps[name].shape[1], d):

@@ -88,7 +88,7 @@ def share_within(gradient, place, distance):
 
 
 def _one_output(like, index):
-    """An upstream gradient that is zero but at `index`, where each channel has a random sign."""
+    """An upstream gradient that is zero but at `index`, where each number has a random sign."""
     dy = np.zeros_like(like)
     dy[index] = np.random.default_rng(1).choice([-1.0, 1.0], like.shape[-1])
     return dy

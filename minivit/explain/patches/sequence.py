@@ -71,6 +71,6 @@ def _draw_tokens(figure, ax, tokens, config):
     limit = float(np.quantile(np.abs(tokens), 0.995))
     mesh = ax.imshow(tokens.T, extent=(0, T, D, 0), aspect="auto",
                      **signed_limits(tokens) | {"vmin": -limit, "vmax": limit})
-    ax.set(xlabel="token (its place in the sequence)", ylabel="channel",
+    ax.set(xlabel="token (its place in the sequence)", ylabel="feature",
            title=f"5  each token as {config.width} numbers: what the first layer reads")
     figure.colorbar(mesh, ax=ax, label="value", extend="both", pad=0.01)

@@ -70,7 +70,7 @@ def sequence_distance_figure(columns, **curves):
 
 @styled
 def position_table_figure(grid, **tables):
-    """Twelve channels of position tables, three from each quarter, each channel a picture of the grid.
+    """Twelve features of position tables, three from each quarter, each feature a picture of the grid.
 
     tables: (T, D) or (1, T, D) each. Returns a figure; a table has one scale for its twelve, and white is zero.
     """
@@ -78,11 +78,11 @@ def position_table_figure(grid, **tables):
     for row, (name, table) in zip(axes, tables.items()):
         patches = np.asarray(table).reshape(-1, np.shape(table)[-1])[-grid[0] * grid[1]:]             # (N, D)
         quarter = patches.shape[1] // 4
-        channels = [q * quarter + k for q in range(4) for k in (0, quarter // 10, quarter // 4)]
-        for ax, channel in zip(row, channels):
-            mesh = ax.imshow(patches[:, channel].reshape(grid), **signed_limits(patches[:, channels]))
+        features = [q * quarter + k for q in range(4) for k in (0, quarter // 10, quarter // 4)]
+        for ax, feature in zip(row, features):
+            mesh = ax.imshow(patches[:, feature].reshape(grid), **signed_limits(patches[:, features]))
             bare(ax)
-            ax.set_title(f"{channel}")
+            ax.set_title(f"{feature}")
         row[0].set_ylabel(name.replace("_", " "))
         figure.colorbar(mesh, ax=list(row), label="value", pad=0.01, aspect=8)
     return figure

@@ -21,6 +21,6 @@ def resampling_figure(values, new_counts):
             ax.plot((np.arange(new) + 0.5) / new, weights(old, new, way) @ values, color=colour, marker=marker,
                     markersize=4, linewidth=1, label=way.replace("_", " "))
         ax.set(xlabel="place in the image (sides)", title=f"{old} → {new} patches")
-    axes[0].set_ylabel("one channel of the embedding")
+    axes[0].set_ylabel("one feature of the embedding")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=1 + len(WAYS))
     return figure

@@ -1,4 +1,4 @@
-"""Sine-cosine positions drawn: channels on the grid of patches, and which places look alike; and DINO's 0.1."""
+"""Sine-cosine positions drawn: features on the grid of patches, and which places look alike; and DINO's 0.1."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +10,7 @@ from .position_similarity import similarity_tiles
 
 @styled
 def sincos_figure(table, grid, patch, count=4):
-    """Above: `count` channels of each quarter of the table on the grid. Below: the table, and one patch's likenesses.
+    """Above: `count` features of each quarter of the table on the grid. Below: the table, and one patch's likenesses.
 
     table: (N, D) as `position_embedding.sincos_2d` makes it. patch: (row, column). Returns a figure.
     """
@@ -21,14 +21,14 @@ def sincos_figure(table, grid, patch, count=4):
     axes = above.subplots(2, 2 * count)
     for quarter, (name, row) in enumerate(zip(quarters, axes.reshape(4, count))):
         for k, ax in enumerate(row):
-            channel = quarter * D // 4 + k * (D // 4) // (2 * count)
-            ax.imshow(table[:, channel].reshape(grid), **signed_limits(1.0))
-            ax.set_title(f"channel {channel}", fontsize=9)
+            feature = quarter * D // 4 + k * (D // 4) // (2 * count)
+            ax.imshow(table[:, feature].reshape(grid), **signed_limits(1.0))
+            ax.set_title(f"feature {feature}", fontsize=9)
             bare(ax)
         row[0].set_ylabel(name, fontsize=9)
     left, right = below.subplots(1, 2, width_ratios=(2.2, 1))
     mesh = left.imshow(table, aspect="auto", **signed_limits(1.0))
-    left.set(xlabel="channel", ylabel="patch", title="the table: a row per patch")
+    left.set(xlabel="feature", ylabel="patch", title="the table: a row per patch")
     below.colorbar(mesh, ax=left, label="value")
     tiles = similarity_tiles(table, grid)[patch]
     mesh = right.imshow(tiles, vmin=tiles.min(), vmax=1)
