@@ -1,9 +1,8 @@
 """Every notebook's code cells in CPython for WebAssembly, from top to bottom, in an interpreter each.
 
 Outputs are not compared: `make test-notebooks` does that here. The package is handed over as it is, but for its photos,
-which are re-encoded as PNG with the same pixels, as that interpreter's Pillow has no JPEG. IPython and
-ipywidgets, which it lacks too, are stand-ins: that of interact calls the function once, with the values that its
-sliders begin with. Cells that say that they start a program or a cluster, which browsers cannot, are left out.
+which are re-encoded as PNG with the same pixels, as that interpreter's Pillow has no JPEG. ipywidgets, which it lacks
+too, is a stand-in that calls the function once with the values that its sliders begin with. Cells that say that they start a program or a cluster, which browsers cannot, are left out.
 """
 
 import json
@@ -50,13 +49,6 @@ class IntSlider:
 FloatSlider = Dropdown = IntSlider
 """
 
-IPYTHON = """
-import sys
-display = print
-get_ipython = lambda: None
-sys.modules["IPython.display"] = sys.modules[__name__]
-"""
-
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
@@ -69,8 +61,7 @@ def source(tmp_path_factory):
             pixels = picture.convert("RGB")
         pixels.save(photo, format="PNG")
     (folder / "stand_ins").mkdir()
-    for name, text in (("ipywidgets", WIDGETS), ("IPython", IPYTHON)):
-        (folder / "stand_ins" / f"{name}.py").write_text(text, encoding="utf-8")
+    (folder / "stand_ins" / "ipywidgets.py").write_text(WIDGETS, encoding="utf-8")
     return folder
 
 
