@@ -74,6 +74,20 @@ def rates(model, folder, turn, turns):
     return seconds
 
 
+def on_a_cluster(model, files, workers, batch_size, turns=3):
+    """Images a second with so many Dask workers of a thread each on this machine, the median of some turns."""
+    from distributed import Client, LocalCluster
+    with (LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+          Client(cluster) as client):
+        seconds = []
+        for turn in range(-1, turns):                                    # the first of all is not counted
+            some = files if turn >= 0 else files[:2 * batch_size * workers]
+            start = time.perf_counter()
+            assert all(row.error is None for row in minivit.embed(some, model, cluster=client, batch_size=batch_size))
+            seconds.append(time.perf_counter() - start)
+    return len(files) / median(seconds[1:])
+
+
 def memory(name, folder, count):
     """(MB before, MB at the peak) of a process that embeds `count` images with a model into a Parquet file, on Linux.
 
@@ -99,11 +113,18 @@ def main():
                  "|---|---:|---:|---:|---:|"]
         for what, model, folder, turn, turns in (
                 ("packaged model, 10,000 files of 32 px", minivit.load(), small, 2000, 5),
-                ("B/16, 200 files of 224 px, thrice", minivit.init("B/16"), large, 200, 3)):
+                ("B/16, 200 files of 224 px", minivit.init("B/16"), large, 100, 4)):
             seconds = rates(model, folder, turn, turns)
             print(what, {name: [round(turn / s, 2) for s in found] for name, found in seconds.items()}, flush=True)
             cells = [f"{turn / median(found):.1f}, {share(found, seconds):.1%}" for found in seconds.values()]
             lines.append(f"| {what} | {' | '.join([cells[0].partition(',')[0], *cells[1:]])} |")
+            print(lines[-1], flush=True)
+        sizes = (16, 256)
+        lines += ["", "| images a second on a cluster of this machine, 2,000 files of 32 px | " +
+                  " | ".join(f"batches of {size}" for size in sizes) + " |", "|---|---:|---:|"]
+        for workers in (1, 2):
+            found = [on_a_cluster(minivit.load(), sorted(small.rglob("*.jpg"))[:2000], workers, n) for n in sizes]
+            lines.append(f"| {workers} worker{'s' if workers > 1 else ''} | {found[0]:.0f} | {found[1]:.0f} |")
             print(lines[-1], flush=True)
         lines += ["", "| images | memory before | at the peak |", "|---|---:|---:|"]
         for name, folder, counts in (("cifar10", small, (1_000, 10_000, 30_000, 60_000)), ("B/16", large, (200,))):

@@ -2,7 +2,8 @@
 
 Outputs are not compared: `make test-notebooks` does that here. The package is handed over as it is, but for its photos,
 which are re-encoded as PNG with the same pixels, as that interpreter's Pillow has no JPEG. ipywidgets, which it lacks
-too, is a stand-in that calls the function once with the values that its sliders begin with. Cells that say that they start a program or a cluster, which browsers cannot, are left out.
+too, is a stand-in that calls the function once with the values that its sliders begin with. Cells
+that say that they start a program or a cluster, which browsers cannot, are left out.
 """
 
 import json
