@@ -24,12 +24,12 @@ def whole(about, key, where, default=None, largest=LARGEST_COUNT):
 
 
 def number(about, key, where, default=None, smallest=1e-30, largest=1e30):
-    """A positive number."""
+    """A number from `smallest` to `largest`."""
     value = about.get(key)
     if value is None:
         return default
     if not _is_number(value) or not smallest <= value <= largest:
-        raise _wrong(where, key, value, "a positive number")
+        raise _wrong(where, key, value, f"a number from {smallest:g} to {largest:g}")
     return float(value)
 
 
