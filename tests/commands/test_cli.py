@@ -446,7 +446,7 @@ def test_options_as_typed_and_near_misses(minivit_says, monkeypatch, tmp_path, a
 def test_names_in_messages_that_are_no_options():
     options = argparse.Namespace(batch_size=1, epochs=2, heads=3)
     same = ["no such file: batch_size.png", "'batch_size' is a class", "5 epochs is too much", "a/num_heads",
-            "a: config.json: batch_size is True, expected a positive number", "a says batch_size 7"]
+            "a: config.json: batch_size is True, expected a number from 1 to 2", "a says batch_size 7"]
     assert [cli.as_typed(message, options) for message in same] == same
     assert cli.as_typed("give num_heads=…, or less batch_size", options) == "give --heads …, or less --batch-size"
 
