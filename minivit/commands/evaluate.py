@@ -4,8 +4,8 @@ from .arguments import LABELLED, add_device, add_model, model_from, new_command
 from .outputs import add_json, check_output, tell_json
 
 DESCRIPTION = f"""\
-Measure a model on labelled images, which must not be those it was trained on: accuracy, loss, accuracy of each class,
-and the confusion matrix. DATA is {LABELLED} in ImageFolder layout,
+Measure a model on labelled images, which must not be those it was trained on: accuracy, loss, mean confidence, expected
+calibration error, accuracy of each class, and the confusion matrix. DATA is {LABELLED} in ImageFolder layout,
 <split>/<class>/<image>, or CIFAR-10's original binary version, as for minivit train.
 """
 
@@ -30,6 +30,7 @@ def add_to(commands):
 
 def run(options):
     """Read, measure, print, and write the JSON where asked."""
+    from ..training.calibration import expected_calibration_error
     from ..training.data import MEASURING, read_labelled_images, test_part
     from ..training.evaluation import confusion, evaluate
     check_output(options.json, (options.data, options.model))
@@ -38,9 +39,12 @@ def run(options):
     data = read_labelled_images(options.data, split, model.config.height_width, model.preprocessing, MEASURING)
     data = _with_model_classes(data, model)
     result = evaluate(model, data)
-    counts = confusion(data.labels, result["probabilities"].argmax(axis=1), len(data.classes))      # (K, K)
+    probabilities = result["probabilities"]                                                         # (n, K)
+    counts = confusion(data.labels, probabilities.argmax(axis=1), len(data.classes))                # (K, K)
     figures = {"model": model.name, "data": str(options.data), "split": split, "images": len(data),
                "accuracy": result["accuracy"], "loss": result["loss"],
+               "mean_confidence": float(probabilities.max(axis=1).mean()),
+               "expected_calibration_error": expected_calibration_error(probabilities, data.labels),
                "accuracy_per_class": {name: int(row[k]) / int(row.sum()) if row.sum() else None
                                       for k, (name, row) in enumerate(zip(data.classes, counts))},
                "classes": list(data.classes), "confusion": counts.tolist()}
@@ -74,7 +78,9 @@ def _with_model_classes(data, model):
 def _print(figures):
     from ..errors import plain
     print(plain(f"{figures['model']} on {figures['images']:,} images of {figures['data']} {figures['split']}".rstrip()))
-    print(f"accuracy {figures['accuracy']:.2%}, loss {figures['loss']:.4f} nats\n")
+    print(f"accuracy {figures['accuracy']:.2%}, loss {figures['loss']:.4f} nats")
+    print(f"mean confidence {figures['mean_confidence']:.2%}, expected calibration error "
+          f"{figures['expected_calibration_error']:.4f} (15 bins)\n")
     names, counts = [plain(name) for name in figures["classes"]], figures["confusion"]
     wide = max(10, *map(len, names))
     matrix = len(names) <= WIDEST_MATRIX

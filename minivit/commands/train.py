@@ -1,5 +1,6 @@
 """`minivit train`: its options, and what they say."""
 
+import csv
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ goes on:
                       goes on from there and ends with the same weights as a run that was never stopped, to the bit
                       on the same machine with the same number of threads
   log.csv             a row an epoch: epoch, loss, accuracy, both on the images held out (held_out_loss,
-                      held_out_accuracy), learning_rate, images_per_second
+                      held_out_accuracy), learning_rate, images_per_second, and temperature with --calibrate
   curve.png           the log as a picture, with --curve
   model.safetensors   after each epoch, the model so far: minivit predict --model FOLDER photo.jpg
   best.safetensors    the model of the epoch with the highest accuracy on the images held out; --model FOLDER reads
@@ -84,6 +85,8 @@ def add_to(commands):
     recipe.add_argument("--no-mirror", dest="mirror", action="store_false",
                         help="flip no image horizontally (default: half of them are): for digits, text, road signs")
     recipe.add_argument("--freeze", action="store_true", help="with --start: train the head alone")
+    recipe.add_argument("--calibrate", action="store_true",
+                        help="divide the logits of the models written by the temperature that fits the images held out")
     recipe.add_argument("--held-out", type=int, metavar="N",
                         help="training images held out to measure on after each epoch (default: "
                              f"{Recipe.held_out}, or a tenth of fewer than {10 * Recipe.held_out} images)")
@@ -101,7 +104,7 @@ def add_to(commands):
 def run(options):
     """Read the images, train, and say where the model is."""
     settings = {field.name: getattr(options, field.name) for field in fields(Recipe)}
-    recipe = Recipe(**settings | {"held_out": 0 if options.held_out is None else options.held_out})
+    recipe = Recipe(**settings | {"held_out": Recipe.held_out if options.held_out is None else options.held_out})
     starting.check(options)
     _check_out(options)
     import sys
@@ -127,6 +130,18 @@ def run(options):
         print(f"\nminivit: the same command goes on from the last save in {plain(options.out)}", file=sys.stderr)
         raise
     print(options.out / "model.safetensors")
+    if recipe.calibrate:
+        print(f"minivit: {_temperature(options.out, recipe.held_out)}", file=sys.stderr)
+
+
+def _temperature(folder, images):
+    """What the log's last row says of the model's temperature."""
+    with open(folder / "log.csv", newline="", encoding="utf-8") as file:
+        *_, last = csv.DictReader(file)
+    if not last["temperature"]:
+        return f"the model is not calibrated, because no temperature fits the {images:,} images held out"
+    tau = float(last["temperature"])
+    return f"the model's logits are divided by the temperature that fits the {images:,} images held out, {tau:.4g}"
 
 
 def _check_out(options):

@@ -8,7 +8,7 @@ from ..images.preparation import normalise
 
 
 def evaluate(model, data, batch_size=500):
-    """Loss (nats), accuracy and probabilities (n, K) of a model on LabelledImages, each image as it is."""
+    """Loss (nats), accuracy, probabilities (n, K) and their logarithms of a model on LabelledImages, each as it is."""
     log_p = []
     for start in range(0, len(data), batch_size):
         x = normalise(data.images[start:start + batch_size], model.preprocessing).astype(model.dtype, copy=False)
@@ -17,7 +17,7 @@ def evaluate(model, data, batch_size=500):
     log_p = np.concatenate(log_p)                                                         # (n, K)
     of_label = np.take_along_axis(log_p, data.labels[:, None], axis=1)                    # (n, 1)
     return {"loss": -float(of_label.mean()), "accuracy": float((log_p.argmax(axis=1) == data.labels).mean()),
-            "probabilities": np.exp(log_p)}
+            "probabilities": np.exp(log_p), "log_probabilities": log_p}
 
 
 def confusion(labels, predicted, num_classes):

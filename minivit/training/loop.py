@@ -17,6 +17,7 @@ from ..engine.devices import to_device
 from ..trees import tree_map
 from . import frozen, lock
 from .augmentation import seen
+from .calibration import calibrated, fitted_temperature
 from .dropped import Draw
 from .evaluation import evaluate
 from .initial_weights import init
@@ -36,7 +37,8 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
 
     images.sha256: the images' hashes, at once. state.safetensors: weights, moments, step; a run goes on from there.
     log.csv, and curve.png where `curve`: a row an epoch. model.safetensors: after each epoch, the model so far, for
-    `minivit.load`; best.safetensors: the model of the epoch with the highest accuracy on the images held out. start: a
+    `minivit.load`; best.safetensors: the model of the epoch with the highest accuracy on the images held out; with
+    recipe.calibrate the log has the temperature by which the logits of that epoch's models are divided. start: a
     model of this config whose weights to begin with, instead of random ones. save_seconds: time between saves.
     stop_after: leave after this many steps in all, with the state saved. workers: processes that prepare the next
     batches while a step runs, with the same result. Raises ValueError or CheckpointError where the settings do not fit
@@ -100,9 +102,12 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
                     if time.perf_counter() - saved > save_seconds:
                         state.save(folder, about)
                         saved = time.perf_counter()
-            _finish_epoch(state, rate(state.step - 1), evaluate(state.result(model), held_out) if len(held_out) else {})
+            measured = evaluate(state.result(model), held_out) if len(held_out) else {}
+            if recipe.calibrate:
+                measured["temperature"] = _temperature(measured["log_probabilities"], held_out.labels)
+            _finish_epoch(state, rate(state.step - 1), measured)
             write_log(state.log, folder)
-            so_far = state.result(model).to("cpu")
+            so_far = _after_epoch(state, model).to("cpu")
             save(so_far, folder / "model.safetensors")
             if is_best(state.log):
                 save(so_far, folder / BEST)
@@ -110,7 +115,7 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
             saved = time.perf_counter()
             if curve:
                 draw_curve(state.log, folder)               # last: an error in drawing must not cost the epoch
-    return state.result(model)
+    return _after_epoch(state, model)
 
 
 def _begin_with(start, model):
@@ -144,6 +149,20 @@ def _step(model, state, recipe, batch, rate, left):
     return value, int((to_device(logits, "cpu").argmax(axis=1) == labels).sum())
 
 
+def _temperature(log_p, labels):
+    """The temperature that fits log-probabilities, which differ from the logits by a constant an image, or None."""
+    try:
+        return fitted_temperature(log_p, labels)
+    except ValueError:                      # none fits, as early in a run, or where all are right: it goes on as it is
+        return None
+
+
+def _after_epoch(state, model):
+    """The model with the state's weights after a whole epoch, its logits divided by the log's temperature if any."""
+    temperature = state.log[-1].get("temperature")
+    return state.result(model) if temperature is None else calibrated(state.result(model), temperature)
+
+
 def _hold_out(data, recipe):
     """Places of the images to train on, and the LabelledImages held out to measure on."""
     order = np.random.default_rng([recipe.seed]).permutation(len(data))
@@ -173,4 +192,6 @@ def _finish_epoch(state, rate, held_out):
                       "accuracy": sums["right"] / sums["images"], "held_out_loss": held_out.get("loss"),
                       "held_out_accuracy": held_out.get("accuracy"), "learning_rate": rate,
                       "images_per_second": _speed(sums)})
+    if "temperature" in held_out:
+        state.log[-1]["temperature"] = held_out["temperature"]
     state.sums = dict.fromkeys(sums, 0)

@@ -28,7 +28,8 @@ class Recipe:
     evenly to 0. stochastic_depth: rate at which images skip the last layer, less for earlier ones. rand_augment: how
     many of RandAugment's operations an image goes through, of this magnitude, 0 to 1. mixing: share of the batches that
     mixup or cutmix mixes, all of them by default. head_rate: the head's learning rate, as a multiple of the others' at
-    every step. freeze: only the head is trained; the rest has no gradient, no moments and no decay.
+    every step. freeze: only the head is trained; the rest has no gradient, no moments and no decay. calibrate: the
+    logits of each model that the run writes are divided by the temperature that fits the images held out.
     """
 
     epochs: int = 25
@@ -54,6 +55,7 @@ class Recipe:
     head_rate: float = 1.0
     freeze: bool = False
     mirror: bool = True
+    calibrate: bool = False
 
     def __post_init__(self):
         for name, (low, high) in WHOLE.items():
@@ -73,9 +75,11 @@ class Recipe:
             raise ValueError(f"mixing {self.mixing} changes nothing without mixup or cutmix: give one of them too")
         if self.optimiser not in ("adamw", "muon"):
             raise ValueError(f'optimiser is "adamw" or "muon", found {self.optimiser!r}')
-        for name in ("freeze", "mirror"):
+        for name in ("freeze", "mirror", "calibrate"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} is True or False, found {shown(getattr(self, name))}")
+        if self.calibrate and not self.held_out:
+            raise ValueError("calibrate changes nothing without images held out, and held_out is 0: hold some out")
         if self.freeze and self.optimiser == "muon":
             raise ValueError("optimiser muon is for the layers' matrices, which freeze leaves as they are: give adamw")
 

@@ -12,7 +12,7 @@ from ..engine.gpu.kernels import fused
 from ..errors import CheckpointError
 from ..ranges import real, shown, whole
 from ..trees import flatten, tree_map
-from . import frozen
+from . import calibration, frozen
 from .muon import Muon
 from .optimiser import AdamW
 from .recipe import Recipe
@@ -127,6 +127,8 @@ def _checked_progress(progress, images, recipe):
         for name in ROW[1:]:
             if row[name] is not None or name not in ("held_out_loss", "held_out_accuracy"):
                 real(f"{name} of epoch {i + 1}", row[name], 0, math.inf)
+        if recipe.calibrate and row["temperature"] is not None:
+            real(f"temperature of epoch {i + 1}", row["temperature"], calibration.LOWEST, calibration.HIGHEST)
     begun = step - batches * len(log)
     whole("steps of the epoch begun", begun, 0, batches)
     whole("images", sums["images"], begun * recipe.batch_size, begun * recipe.batch_size)

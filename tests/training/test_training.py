@@ -637,7 +637,7 @@ def test_a_state_from_before_a_setting_existed_goes_on(tmp_path):
         metadata = file.metadata()
     about = json.loads(metadata["about"])
     for name in ("average", "mixup", "cutmix", "erase", "patch_dropout", "stochastic_depth", "optimiser",
-                 "rand_augment", "magnitude", "mixing", "head_rate", "freeze", "mirror"):
+                 "rand_augment", "magnitude", "mixing", "head_rate", "freeze", "mirror", "calibrate"):
         del about["recipe"][name]
     save_file(load_file(path), path, metadata | {"about": json.dumps(about)})
     run(tmp_path / "old")
