@@ -9,9 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
-from scipy import stats as scipy_stats
-from sklearn.decomposition import PCA
-from sklearn.metrics.pairwise import cosine_similarity as sklearn_cosine
 
 import minivit
 from minivit import patch_embedding, position_embedding, samples
@@ -168,6 +165,7 @@ def test_patch_pictures_are_cut_out_of_the_picture():
 def test_filter_components_are_scikit_learns():
     weight = np.random.default_rng(0).standard_normal((12, 40)) * np.arange(1, 13)[:, None]
     components, share = filters.filter_components(weight)
+    from sklearn.decomposition import PCA  # here, as importing it takes seconds
     pca = PCA().fit(weight.T)
     assert np.allclose(share, pca.explained_variance_ratio_, rtol=0, atol=1e-12)
     assert np.allclose(np.abs(components), np.abs(pca.components_), rtol=0, atol=1e-10)
@@ -191,7 +189,8 @@ def test_cosine_patterns_are_an_orthonormal_basis_of_grey_patches():
 
 def test_cosine_similarity_is_scikit_learns():
     vectors = np.random.default_rng(0).standard_normal((6, 5))
-    assert np.allclose(read_out.cosine_similarity(vectors), sklearn_cosine(vectors), rtol=0, atol=1e-14)
+    from sklearn.metrics.pairwise import cosine_similarity
+    assert np.allclose(read_out.cosine_similarity(vectors), cosine_similarity(vectors), rtol=0, atol=1e-14)
 
 
 def test_nearest_mean_accuracy():
@@ -232,7 +231,8 @@ def test_between_class_share_is_the_anova_sum_of_squares():
     """Against SciPy's F test in one dimension: F = share / (1 - share) · (n - K) / (K - 1)."""
     labels = np.repeat([0, 1, 2], [4, 5, 6])
     values = np.random.default_rng(1).standard_normal(15) + labels
-    F = scipy_stats.f_oneway(*(values[labels == k] for k in range(3))).statistic
+    from scipy import stats
+    F = stats.f_oneway(*(values[labels == k] for k in range(3))).statistic
     share = class_pairs.between_class_share(values[:, None], labels)
     assert share / (1 - share) * 12 / 2 == pytest.approx(F)
     assert class_pairs.between_class_share(np.ones((15, 3)), labels) == 0

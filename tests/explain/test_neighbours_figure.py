@@ -4,7 +4,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import to_rgba
 from matplotlib.offsetbox import AnnotationBbox
-from sklearn.decomposition import PCA
 
 from minivit.explain.answers.neighbours_figure import neighbours_figure, picture_map, principal_plane
 from minivit.explain.style import COLOURS
@@ -38,5 +37,6 @@ def test_pictures_lie_at_their_places(rng):
 
 def test_the_plane_is_that_of_pca(rng):
     y = rng.standard_normal((40, 7)) * [5, 3, 1, 1, 1, 1, 1]
+    from sklearn.decomposition import PCA  # here, as importing it takes seconds
     ours, theirs = principal_plane(y), PCA(2).fit_transform(y)
     np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=1e-10)

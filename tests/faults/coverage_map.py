@@ -15,20 +15,30 @@ from .places import lines_that_run
 
 KEPT = ROOT / "out" / "coverage_map"
 FEW = 20
-# These start whole programs, read other files than the package's, or look at the faults themselves.
+# These start whole programs, read other files than the package's, look at the faults themselves, or see no fault first.
 LEFT_OUT = ("tests/test_notebooks.py", "tests/test_faults.py", "tests/test_docs.py", "tests/test_readme.py",
             "tests/test_animation.py", "tests/test_project.py", "tests/test_packaging.py", "tests/test_lite.py",
-            "tests/explain/test_showing.py", "tests/benchmarking/", "tests/site/", "tests/gpu/", "tests/parity/",
-            "tests/kernels/")
-# These take seconds each, and others see sooner what they see.
-SLOW = ("tests/many/test_cluster.py::test_workers_that_die_cost_no_row_and_double_none",
-        "tests/many/test_cluster.py::test_without_dask_the_line_to_install_it_is_named",
-        "tests/engine/test_blas_threads.py::test_interrupts_at_any_moment",
-        "tests/engine/test_blas_threads.py::test_forks_beside_a_computing_thread",
-        "tests/explain/test_explain.py::test_every_figure_is_labelled_and_small",
-        "tests/training/test_training.py::test_workers_change_nothing",
-        "tests/training/test_training.py::test_killed_at_any_moment",
-        "tests/images/test_limits.py::test_the_largest_progressive_jpeg")
+            "tests/explain/test_showing.py", "tests/fuzz/test_damaged_settings.py", "tests/benchmarking/", "tests/site/",
+            "tests/gpu/", "tests/parity/", "tests/kernels/")
+# These take seconds each, all of a test's parameters together, and others see sooner what they see.
+SLOW = tuple(f"tests/{name}" for name in (
+    "checking/test_port_mistakes.py::test_mistakes_that_are_drawn",
+    "checking/test_relatives_mistakes.py::test_gradient_check_of_the_sections",
+    "checkpoints/test_hub.py::test_offline_on_the_command_line",
+    "engine/test_blas_threads.py::test_forks_beside_a_computing_thread",
+    "engine/test_blas_threads.py::test_interrupts_at_any_moment",
+    "explain/test_explain.py::test_every_figure_is_labelled_and_small",
+    "fuzz/test_damaged_files.py::test_any_flipped_byte",
+    "fuzz/test_damaged_files.py::test_damaged_headers",
+    "fuzz/test_damaged_files.py::test_files_cut_short",
+    "fuzz/test_numbers.py::test_odd_numbers",
+    "images/test_limits.py::test_the_largest_",
+    "many/test_cluster.py::test_a_scheduler_that_does_not_answer_is_one_line",
+    "many/test_cluster.py::test_without_dask_the_line_to_install_it_is_named",
+    "many/test_cluster.py::test_workers_that_die_cost_no_row_and_double_none",
+    "many/test_embed.py::test_memory_does_not_grow_with_the_rows",
+    "training/test_training.py::test_killed_at_any_moment",
+    "training/test_training.py::test_workers_change_nothing"))
 
 
 class CoverageMap:

@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
 from toy_data import SHORT, TINY, colours, write_folder
 
 import minivit
@@ -87,6 +84,9 @@ def test_bins_are_at_least_one():
 @pytest.mark.parametrize("classes, penalty", [(3, 100.0), (3, 0.01), (6, 1.0)])
 def test_the_temperature_is_scikit_learns(rng, classes, penalty):
     """A logistic regression, sure of too much or of too little, calibrated on other examples than its own."""
+    from sklearn.calibration import CalibratedClassifierCV  # here, as importing them takes seconds
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.linear_model import LogisticRegression
     truth = rng.standard_normal((classes, 8))
     x = rng.standard_normal((400, 8))
     y = (x @ truth.T + 2 * rng.standard_normal((400, classes))).argmax(axis=1)
