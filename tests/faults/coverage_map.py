@@ -18,8 +18,8 @@ FEW = 20
 # These start whole programs, read other files than the package's, look at the faults themselves, or see no fault first.
 LEFT_OUT = ("tests/test_notebooks.py", "tests/test_faults.py", "tests/test_docs.py", "tests/test_readme.py",
             "tests/test_animation.py", "tests/test_project.py", "tests/test_packaging.py", "tests/test_lite.py",
-            "tests/explain/test_showing.py", "tests/fuzz/test_damaged_settings.py", "tests/benchmarking/", "tests/site/",
-            "tests/gpu/", "tests/parity/", "tests/kernels/")
+            "tests/explain/test_showing.py", "tests/fuzz/test_damaged_settings.py", "tests/benchmarking/",
+            "tests/site/", "tests/gpu/", "tests/parity/", "tests/kernels/")
 # These take seconds each, all of a test's parameters together, and others see sooner what they see.
 SLOW = tuple(f"tests/{name}" for name in (
     "checking/test_port_mistakes.py::test_mistakes_that_are_drawn",
