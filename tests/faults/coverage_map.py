@@ -33,7 +33,6 @@ SLOW = tuple(f"tests/{name}" for name in (
     "fuzz/test_damaged_files.py::test_files_cut_short",
     "fuzz/test_numbers.py::test_odd_numbers",
     "images/test_limits.py::test_the_largest_",
-    "many/test_cluster.py::test_a_scheduler_that_does_not_answer_is_one_line",
     "many/test_cluster.py::test_without_dask_the_line_to_install_it_is_named",
     "many/test_cluster.py::test_workers_that_die_cost_no_row_and_double_none",
     "many/test_embed.py::test_memory_does_not_grow_with_the_rows",
