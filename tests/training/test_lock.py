@@ -95,6 +95,26 @@ def test_an_error_frees_the_folder(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there an open file cannot be removed")
+@pytest.mark.parametrize("another", [False, True])
+def test_a_file_that_its_holder_takes_away_is_no_lock(tmp_path, monkeypatch, another):
+    """Between opening the file and locking it, whoever had it ends, and perhaps another has made one of its own."""
+    path, locked, calls = tmp_path / lock.FILE, lock._lock, []
+
+    def after_the_holder_has_gone(file):
+        calls.append(file)
+        if len(calls) == 1:
+            path.rename(tmp_path / "gone")
+            if another:
+                path.touch()
+        locked(file)
+
+    monkeypatch.setattr(lock, "_lock", after_the_holder_has_gone)
+    with lock.held(tmp_path):
+        assert len(calls) == 2 and json.loads(path.read_text())["pid"] == os.getpid()
+    assert not path.exists()
+
+
 def test_many_that_come_and_go(tmp_path):
     """Never two inside at once, though the file is made and removed again and again."""
     inside, most, errors = [0], [0], []
