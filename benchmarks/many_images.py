@@ -25,6 +25,8 @@ from minivit.commands.machine import processor
 from minivit.many.embedding import embed_to
 from minivit.many.rows import Wanted
 
+LARGER = minivit.ViTConfig(image_size=32, patch_size=4, width=192, num_layers=9, num_heads=6, mlp_width=384,
+                           num_classes=10)
 PAGE = Path(__file__).parents[1] / "docs" / "many.md"
 MEMORY = """
 import re, sys
@@ -113,6 +115,7 @@ def main():
                  "|---|---:|---:|---:|---:|"]
         for what, model, folder, turn, turns in (
                 ("packaged model, 10,000 files of 32 px", minivit.load(), small, 2000, 5),
+                ("one of 0.19 GMACs (D 192, L 9, M 384), the same files", minivit.init(LARGER), small, 2000, 5),
                 ("B/16, 200 files of 224 px", minivit.init("B/16"), large, 100, 4)):
             seconds = rates(model, folder, turn, turns)
             print(what, {name: [round(turn / s, 2) for s in found] for name, found in seconds.items()}, flush=True)

@@ -53,8 +53,12 @@ def keep_within(picture, name):
 def _coefficients(picture, name):
     """Bytes of a JPEG's coefficients, two each, that its decoder holds at once: all, where there are several scans."""
     picture.fp.seek(0)
-    components = scans(picture.fp.read(), all_of_them=bool(picture.info.get("progressive")))
+    content = picture.fp.read()
     pixels = picture.width * picture.height
+    # Were each byte a scan, it would not take too long; nor would four colours' coefficients leave too little memory.
+    if len(content) * pixels < MOST_SCANNED and 16 * pixels < MEMORY:
+        return 0
+    components = scans(content, all_of_them=bool(picture.info.get("progressive")))
     if len(components) * pixels > MOST_SCANNED:
         raise ImageError(f"{name} is a JPEG of {pixels:,} pixels in {len(components):,} scans, which would take too "
                          "long to decode: save it anew")

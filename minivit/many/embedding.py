@@ -13,7 +13,7 @@ from .parts import ROWS, Parts, about_run, rows_in_part
 from .rows import Row, Wanted
 from .sources import places
 
-BATCH = 16                                               # images at most: intermediates then fit a processor's caches
+BATCH = 32                                               # images at most: intermediates then fit a processor's caches
 BATCH_MACS = 64_000_000_000                              # multiply-adds at most: seconds, so that no thread ends late
 BATCH_ON_GPU = 256
 
