@@ -23,7 +23,7 @@ NEWEST_PYTHON ?= $(call python_of,3.15 3.14 3.13 3.12)
 python_of = $(shell for v in $(1); do for p in python$$v "$$(pyenv prefix $$v 2>/dev/null)/bin/python"; do \
     "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
 
-.PHONY: help demo test test-code oldest oldest-env newest newest-env types types-env test-notebooks notebooks \
+.PHONY: card help demo test test-code oldest oldest-env newest newest-env types types-env test-notebooks notebooks \
     run-notebooks threads faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-times explorer-env big bench \
     bench-many gpu gpu-session gpu-train gpu-rehearsal \
     gpu-images wasm wasm-env wasm-notebooks \
@@ -138,6 +138,9 @@ bench: .venv-bench/.done  ## speed and memory beside torch, ONNX Runtime, OpenVI
 
 bench-many: .venv/.test  ## images a second and memory of minivit embed: fills docs/many.md
 	$(BIN)/python -m benchmarks.many_images --fill
+
+card: .venv/.core  ## measure the packaged model on cifar10.zip, DATA=…, and fill its card in; RUN=… packages a run first
+	$(BIN)/python -m benchmarks.card $(or $(DATA),cifar10.zip) $(if $(RUN),--package $(RUN))
 
 gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the GPU's tests and table
 	$(PYTHON) -m pytest -q -m gpu tests/gpu

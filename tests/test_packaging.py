@@ -38,6 +38,7 @@ def test_the_wheel_is_the_package_alone(wheel):
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"minivit"}
     assert "minivit/models/cifar10.safetensors" in names and "minivit/samples/cat.jpg" in names
+    assert "minivit/samples/photos/deer/moose.jpg" in names
     assert not [name for name in names if "benchmark" in name or "/test_" in name]
 
 

@@ -1,4 +1,4 @@
-"""What comes with the package: a photo, thumbnails, and gradients as PyTorch computes them. See README.md here."""
+"""What comes with the package: photos, thumbnails, and gradients as PyTorch computes them. See README.md here."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ from PIL import Image
 CAT: Path = Path(__file__).parent / "cat.jpg"
 CAT_UNCROPPED: Path = Path(__file__).parent / "cat_uncropped.jpg"
 CAT_CROP = 11, 4, 439, 296                              # left, top, right, bottom: where CAT lies in CAT_UNCROPPED
+PHOTOS: Path = Path(__file__).parent / "photos"         # nine, <class>/<name>.jpg, as `minivit evaluate` takes them
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 

@@ -65,7 +65,7 @@ def test_a_table_holds_the_rows(folder, tmp_path, ending, kind):
     output = tmp_path / f"out.{ending}"
     status = main(["embed", str(folder), "-o", str(output), "--attention", "--representation", kind])
     assert status == 2 and not (tmp_path / f"out.{ending}.parts").exists()
-    expected = list(minivit.embed(folder, attention=True, representation=kind, batch_size=8))             # as parts have
+    expected = list(minivit.embed(folder, attention=True, representation=kind, batch_size=8))       # as parts have
     for ours, row in zip(read(output), expected, strict=True):
         assert ours["path"] == row.path and ours["error"] == row.error
         if row.error:

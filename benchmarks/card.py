@@ -1,0 +1,146 @@
+"""The packaged model, and the measured parts of its card, minivit/models/cifar10.md.
+
+    python -m benchmarks.card cifar10.zip                    # measure the packaged model anew
+    python -m benchmarks.card cifar10.zip --package RUN      # package the weights and log of a run first
+
+The weights of a run are stored as float16, with the head divided by the temperature that fits the training images held
+out. The test images are read once, at the end.
+"""
+
+import argparse
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import minivit
+from minivit import samples
+from minivit.checkpoints.containers import MODELS
+from minivit.commands.evaluate import _with_model_classes
+from minivit.loss import log_softmax
+from minivit.training.calibration import calibrated, expected_calibration_error, fitted_temperature
+from minivit.training.data import read_labelled_images
+from minivit.training.evaluation import confusion, evaluate
+from minivit.training.loop import _hold_out
+from minivit.training.recipe import Recipe
+
+CARD, WEIGHTS = MODELS / "cifar10.md", MODELS / "cifar10.safetensors"
+LOG, ANSWERS = MODELS / "cifar10_log.csv", MODELS / "cifar10_test_predictions.npz"
+SHIFT = 2                                                                # pixels
+
+
+def package(run, data, recipe):
+    """A run's averaged weights and log become the package's. Returns the temperature that its head is divided by."""
+    model = minivit.load(run / "model.safetensors")
+    tau = temperature(model, data, recipe)
+    model = calibrated(model, tau)
+    model = replace(model, preprocessing=replace(model.preprocessing, resize="stretch"))
+    minivit.save(model, WEIGHTS, "float16")
+    shutil.copyfile(run / "log.csv", LOG)
+    return tau
+
+
+def temperature(model, data, recipe):
+    """The temperature that fits the training images that a run with this recipe holds out."""
+    train = read_labelled_images(data, "train", model.config.height_width, model.preprocessing)
+    held_out = _hold_out(train, recipe)[1]
+    return fitted_temperature(evaluate(model, held_out)["log_probabilities"], held_out.labels)
+
+
+def moved(images, down, right):
+    """Images (n, H, W, 3) shifted by whole pixels; what comes into sight is black."""
+    result = np.zeros_like(images)
+    h, w = images.shape[1:3]
+    result[:, max(down, 0):h + min(down, 0), max(right, 0):w + min(right, 0)] = \
+        images[:, max(-down, 0):h - max(down, 0), max(-right, 0):w - max(right, 0)]
+    return result
+
+
+def measured(model, test, tau, left):
+    """The rows of the card's table that are measured, and the result on the test images as they are.
+
+    tau: what the model's head has been divided by. left: what would fit it as it is.
+    """
+    plain = evaluate(model, test)
+    log_p = plain["log_probabilities"].astype(np.float64)
+
+    def accuracy(images):
+        return f"{evaluate(model, replace(test, images=images))['accuracy']:.2%}"
+
+    def calibration(factor):
+        p = np.exp(log_softmax(factor * log_p))
+        return (f"{expected_calibration_error(p, test.labels):.3f}, mean confidence {p.max(axis=1).mean():.3f}")
+
+    shifts = {"to the right": (0, SHIFT), "to the left": (0, -SHIFT), "down": (SHIFT, 0), "up": (-SHIFT, 0)}
+    moves = ", ".join(f"{accuracy(moved(test.images, *by))} {where}" for where, by in shifts.items())
+    fits = "which fits the images held out"
+    told = (f"{calibration(1)}; with logits divided by {left:.3f}, {fits}: {calibration(1 / left)}" if tau == 1 else
+            f"{calibration(1)}, its logits divided by {tau:.3f}, {fits}; without: {calibration(tau)}")
+    return [
+        f"| test accuracy | **{plain['accuracy']:.2%}** of the 10,000 test images, "
+        f"cross-entropy {plain['loss']:.3f} nats |",
+        f"| calibration | expected calibration error (15 bins of equal width) {told} |",
+        f"| robustness | {accuracy(test.images[:, :, ::-1])} of the test images flipped horizontally; "
+        f"shifted by {SHIFT} pixels, the border black: {moves} |"], plain
+
+
+def confusions(counts, classes):
+    """The table of accuracies and confusions. counts: (K, K)."""
+    lines = [f"| class | right | {' | '.join(classes)} |", "|---|---|" + "---|" * len(classes)]
+    return lines + [f"| {name} | {row[k] / row.sum():.1%} | {' | '.join(map(str, row))} |"
+                    for k, (name, row) in enumerate(zip(classes, counts))]
+
+
+def photos(model):
+    """The table of the photos that come with the package."""
+    lines = ["| photo | is | three likeliest answers |", "|---|---|---|"]
+    paths = [(samples.CAT, "cat"), (samples.CAT_UNCROPPED, "cat"),
+             *((path, path.parent.name) for path in sorted(samples.PHOTOS.rglob("*.jpg")))]
+    for path, label in paths:
+        top = minivit.forward(path, model).top(3)
+        answers = ", ".join(f"{name} {share:.0%}" for name, share in top)
+        right = "" if top[0][0] == label else " (wrong)"
+        lines.append(f"| `{path.relative_to(samples.CAT.parent).as_posix()}` | {label} | {answers}{right} |")
+    return lines
+
+
+def filled(text, name, lines):
+    """The text with these lines between the marks of this name, which stand on lines of their own."""
+    block = "\n".join((f"<!-- {name} -->", *lines, f"<!-- /{name} -->"))
+    text, count = re.subn(rf"<!-- {name} -->.*<!-- /{name} -->", lambda _: block, text, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"{CARD.name} has {count} places for {name}, expected one")
+    return text
+
+
+def main():
+    """Package where asked, measure, and fill the card in."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="holds train/<class> and test/<class>")
+    parser.add_argument("--package", type=Path, metavar="RUN", help="the folder of a run of minivit train")
+    options = parser.parse_args()
+    recipe = Recipe()
+    if options.package:
+        tau = package(options.package, options.data, recipe)
+    else:
+        with np.load(ANSWERS) as file:
+            tau = float(file["temperature"]) if "temperature" in file else 1.0
+    model = minivit.load()
+    test = read_labelled_images(options.data, "test", model.config.height_width, model.preprocessing)
+    test = _with_model_classes(test, model)
+    rows, result = measured(model, test, tau, temperature(model, options.data, recipe))
+    predicted, confidence = result["probabilities"].argmax(axis=1), result["probabilities"].max(axis=1)
+    np.savez_compressed(ANSWERS, labels=test.labels.astype(np.uint8), predicted=predicted.astype(np.uint8),
+                        confidence=confidence.astype(np.float16), temperature=np.float64(tau))
+    text = CARD.read_text("utf-8")
+    text = filled(text, "confusion", confusions(confusion(test.labels, predicted, 10), model.labels))
+    text = filled(text, "photos", photos(model))
+    head, tail = text.split("| test accuracy |")[0], text.split("| robustness |")[1].split("\n", 1)[1]
+    CARD.write_text(head + "\n".join(rows) + "\n" + tail, "utf-8")
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()

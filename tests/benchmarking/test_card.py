@@ -1,0 +1,65 @@
+"""The packaged model's card says what its packaged answers say, and its measured rows are what they claim."""
+
+import numpy as np
+import pytest
+
+import minivit
+from benchmarks import card
+from minivit.images.preparation import normalise
+from minivit.training.calibration import expected_calibration_error, fitted_temperature
+from minivit.training.data import LabelledImages
+from minivit.training.evaluation import confusion
+
+
+def block(name):
+    return card.CARD.read_text("utf-8").partition(f"<!-- {name} -->\n")[2].partition(f"\n<!-- /{name} -->")[0]
+
+
+def test_the_confusion_is_that_of_the_packaged_answers():
+    with np.load(card.ANSWERS) as file:
+        counts = confusion(file["labels"].astype(int), file["predicted"].astype(int), 10)
+        right = (file["labels"] == file["predicted"]).mean()
+    assert block("confusion").splitlines() == card.confusions(counts, minivit.load().labels)
+    assert f"| test accuracy | **{right:.2%}** of the 10,000" in card.CARD.read_text("utf-8")
+
+
+def test_the_photos_answers_are_the_packaged_models():
+    assert block("photos").splitlines() == card.photos(minivit.load())
+
+
+def test_images_are_moved_and_black_comes_in():
+    images = np.arange(1, 1 + 2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    for down, right in ((2, 0), (-2, 0), (0, 2), (0, -2), (1, -3)):
+        found = card.moved(images, down, right)
+        for i in range(4):
+            for j in range(5):
+                inside = 0 <= i - down < 4 and 0 <= j - right < 5
+                assert (found[:, i, j] == (images[:, i - down, j - right] if inside else 0)).all()
+
+
+def test_the_measured_rows(rng):
+    """Of a model whose head was divided by 2, undivided is the model as it was."""
+    model = minivit.init(minivit.ViTConfig(image_size=8, patch_size=4, width=8, num_layers=1, num_heads=2, mlp_width=8,
+                                           num_classes=3), seed=1)
+    model = card.calibrated(model, 1 / 40)                          # a freshly made head is faint
+    images = rng.integers(0, 256, (200, 8, 8, 3), np.uint8)
+    logits = model(normalise(images, model.preprocessing))
+    labels = np.where(rng.random(200) < 0.7, logits.argmax(axis=1), rng.integers(0, 3, 200))
+    data = LabelledImages(images, labels, ["a", "b", "c"], None)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    whole, tau = f"{expected_calibration_error(p, data.labels):.3f}, mean confidence {p.max(axis=1).mean():.3f}", 2.0
+    rows, _ = card.measured(card.calibrated(model, tau), data, tau, None)
+    assert rows[1].endswith(f"without: {whole} |") and whole not in rows[1].partition("without")[0]
+    left = fitted_temperature(logits, data.labels)
+    rows, _ = card.measured(model, data, 1.0, left)
+    assert whole in rows[1].partition("; with")[0] and f"divided by {left:.3f}" in rows[1]
+    assert f"**{(p.argmax(axis=1) == data.labels).mean():.2%}**" in rows[0]
+    flipped = card.evaluate(model, LabelledImages(data.images[:, :, ::-1], data.labels, data.classes, None))["accuracy"]
+    assert rows[2].startswith(f"| robustness | {flipped:.2%} of the test images flipped horizontally")
+
+
+def test_a_card_without_the_place_is_refused():
+    assert card.filled("a\n<!-- x -->\nold\n<!-- /x -->\nb", "x", ["new"]) == "a\n<!-- x -->\nnew\n<!-- /x -->\nb"
+    with pytest.raises(ValueError, match="has 0 places for x"):
+        card.filled("a", "x", [])
