@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..checkpoints.atomic import replacing
 from ..explain.relatives import check_plain, further_parts, other_conventions
-from ..samples import CAT
+from ..samples import CAT, PHOTOS
 from .weights import encode
 
 PAGE = Path(__file__).parent / "page"
@@ -14,7 +14,8 @@ PICTURES = ("cat.jpg", "cifar10_test.png")
 def page_files(model, encoding=None):
     """The page, the packaged pictures, and a model's weights. encoding: of the weights, see `weights.encode`."""
     files = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.is_file()}
-    files |= {f"pictures/{name}": (CAT.parent / name).read_bytes() for name in PICTURES}
+    pictures = [*(CAT.parent / name for name in PICTURES), *PHOTOS.rglob("*.jpg")]
+    files |= {f"pictures/{path.relative_to(CAT.parent).as_posix()}": path.read_bytes() for path in pictures}
     files["model.safetensors"] = encode(model, encoding)
     return files
 

@@ -9,7 +9,8 @@ import pytest
 from explorer_page import MEASURED
 from PIL import Image
 
-from minivit.samples import CAT
+import minivit
+from minivit.samples import CAT, PHOTOS
 
 pytestmark = pytest.mark.explorer
 BLACK = -1.0
@@ -440,10 +441,17 @@ def test_packaged_pictures(page):
     assert page.state["picture"] == "ship-0" and "picture=ship-0" in page("location.hash")
     page.press('[data-picture="truck-0"]', keys().ENTER)
     assert page.state["picture"] == "truck-0"
-    page.click(".sources summary")
+    page.click(".sources details:nth-of-type(2) summary")
     page.until("document.querySelectorAll('[data-picture]').length === 111")
     page.click('[data-picture="frog-7"]')
     assert page.state["picture"] == "frog-7"
+    page.click(".sources details:nth-of-type(1) summary")
+    page.until("document.querySelectorAll('[data-picture]').length === 120")
+    for photo in PHOTOS.rglob("*.jpg"):
+        page.click(f'[data-picture="{photo.stem}-photo"]')
+        assert f"picture={photo.stem}-photo" in page("location.hash") and not page.error
+        # The page's weights are rounded: 2e-3 tells one photo from another.
+        np.testing.assert_allclose(page.probabilities, minivit.forward(photo).probabilities, rtol=0, atol=2e-3)
     files = page("performance.getEntriesByType('resource').map((e) => new URL(e.name).pathname)")
     assert [files.count(f"/pictures/{name}") for name in ("cifar10_test.png", "cat.jpg")] == [1, 1]
 

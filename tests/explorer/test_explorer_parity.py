@@ -10,7 +10,7 @@ from PIL import Image
 
 import minivit
 from minivit.explorer.weights import encode
-from minivit.samples import CAT, cifar10_test
+from minivit.samples import CAT, PHOTOS, cifar10_test
 from minivit.variants import as_config
 
 pytestmark = pytest.mark.explorer
@@ -36,10 +36,10 @@ def check_gradient(model, pixels, label, gradient):
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
-    """Twenty-four files: photos of several shapes and modes, and two test images of each class."""
+    """Files: photos of several shapes and modes, and two test images of each class."""
     folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     images, labels = cifar10_test()
-    paths = [CAT]
+    paths = [CAT, *sorted(PHOTOS.rglob("*.jpg"))]
 
     def keep(image, name, **options):
         image.save(folder / name, **options)

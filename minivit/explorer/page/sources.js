@@ -4,6 +4,7 @@ import { decode, prepare, read_pixels } from "./preparation.js";
 
 const TILE = 32, TILES = 10;                              // of the sheet of CIFAR-10's test pictures: a row a class
 const CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const PHOTOS = ["bird/duck", "bird/hens", "bird/kingfisher", "bird/macaw", "bird/owl", "cat/kitten", "deer/moose", "dog/german_shepherd", "horse/horses"];
 
 export function picture_sources(app) {
   const original = el("canvas", { role: "img", "aria-label": "The picture as it was given", class: "original" });
@@ -14,11 +15,24 @@ export function picture_sources(app) {
     el("span", { class: "note" }, "or drop or paste one here"));
   const sample = ["cat-photo", ...CLASSES.map((name) => `${name}-0`)];
   const shelf = el("div", { class: "shelf", role: "group", "aria-label": "Pictures that come with minivit" });
-  const more = el("details", {}, el("summary", {}, "All 100 test pictures"), el("div", { class: "shelf" }));
-  const node = el("section", { class: "card sources", "aria-label": "Choose a picture" }, buttons, shelf, more,
+  const photos = further("Nine photos of animals", () => PHOTOS.map((path) => `${path.split("/")[1]}-photo`));
+  const tests = further("All 100 test pictures", () => CLASSES.flatMap((label) => Array.from({ length: TILES }, (_, i) => `${label}-${i}`)));
+  const node = el("section", { class: "card sources", "aria-label": "Choose a picture" }, buttons, shelf, photos, tests,
     el("figure", { class: "given" }, original, el("figcaption", { class: "note" },
       `As it was given; the network reads ${app.size.width} × ${app.size.height} pixels of it.`)));
   const asked = new Map();
+
+  /** A shelf that is filled when it is first opened. */
+  function further(title, names) {
+    const shelf = el("div", { class: "shelf" }), details = el("details", {}, el("summary", {}, title), shelf);
+    details.addEventListener("toggle", async () => {
+      if (details.open && !shelf.children.length) {
+        clear(shelf, await Promise.all(names().map(thumbnail)));
+        mark(app.state.picture);
+      }
+    });
+    return details;
+  }
 
   /** A packaged picture file, decoded: fetched once, however many ask. */
   function packaged(name) {
@@ -38,9 +52,14 @@ export function picture_sources(app) {
     return { width: TILE, height: TILE, rgba };
   }
 
+  /** A photo or a test picture by name; null for an unknown one. */
+  async function picture(name) {
+    const photo = PHOTOS.find((path) => `${path.split("/")[1]}-photo` === name);
+    return name === "cat-photo" ? packaged("cat.jpg") : photo ? packaged(`photos/${photo}.jpg`) : tile(name);
+  }
+
   async function thumbnail(name) {
-    const image = name === "cat-photo" ? await packaged("cat.jpg") : await tile(name);
-    const canvas = el("canvas"), label = name === "cat-photo" ? "photo of a cat" : name.replace("-", " ");
+    const image = await picture(name), canvas = el("canvas"), label = name === "cat-photo" ? "photo of a cat" : name.replace(/[-_]/g, " ");
     show(canvas, image, 128);
     return el("button", { class: "thumb", "data-picture": name, "aria-label": label, title: label, onclick: () => open(name) }, canvas);
   }
@@ -63,7 +82,7 @@ export function picture_sources(app) {
     for (const thumb of node.querySelectorAll("[data-picture]")) thumb.setAttribute("aria-pressed", thumb.dataset.picture === name);
   }
 
-  /** A picture by name: cat-photo, ship-2, prediction (of minivit.explore); the cat for none or an unknown one. */
+  /** A picture by name: duck-photo, ship-2, prediction (of minivit.explore); the cat for none or an unknown one. */
   async function open(name) {
     if (name === "prediction") {
       const response = await fetch("prediction.f32");
@@ -75,7 +94,7 @@ export function picture_sources(app) {
       }
     }
     original.parentElement.hidden = false;
-    const image = name && await tile(name);
+    const image = name && await picture(name);
     return image ? use(name, image) : use("cat-photo", await packaged("cat.jpg"));
   }
 
@@ -120,12 +139,5 @@ export function picture_sources(app) {
     else if (!/^(input|textarea)$/i.test(event.target.tagName)) app.fail("what was pasted is no picture: copy one first");
   });
   Promise.all(sample.map(thumbnail)).then((thumbs) => { clear(shelf, thumbs); mark(app.state.picture); });
-  more.addEventListener("toggle", async () => {
-    if (more.open && !more.lastChild.children.length) {
-      const names = CLASSES.flatMap((label) => Array.from({ length: TILES }, (_, i) => `${label}-${i}`));
-      clear(more.lastChild, await Promise.all(names.map(thumbnail)));
-      mark(app.state.picture);
-    }
-  });
   return { node, open };
 }
