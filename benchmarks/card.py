@@ -18,12 +18,11 @@ import numpy as np
 import minivit
 from minivit import samples
 from minivit.checkpoints.containers import MODELS
-from minivit.commands.evaluate import _with_model_classes
 from minivit.loss import log_softmax
 from minivit.training.calibration import calibrated, expected_calibration_error, fitted_temperature
 from minivit.training.data import read_labelled_images
 from minivit.training.evaluation import confusion, evaluate
-from minivit.training.loop import _hold_out
+from minivit.training.loop import hold_out
 from minivit.training.recipe import Recipe
 
 CARD, WEIGHTS = MODELS / "cifar10.md", MODELS / "cifar10.safetensors"
@@ -45,7 +44,7 @@ def package(run, data, recipe):
 def temperature(model, data, recipe):
     """The temperature that fits the training images that a run with this recipe holds out."""
     train = read_labelled_images(data, "train", model.config.height_width, model.preprocessing)
-    held_out = _hold_out(train, recipe)[1]
+    held_out = hold_out(train, recipe)[1]
     return fitted_temperature(evaluate(model, held_out)["log_probabilities"], held_out.labels)
 
 
@@ -129,7 +128,8 @@ def main():
             tau = float(file["temperature"]) if "temperature" in file else 1.0
     model = minivit.load()
     test = read_labelled_images(options.data, "test", model.config.height_width, model.preprocessing)
-    test = _with_model_classes(test, model)
+    if list(test.classes) != list(model.labels):
+        raise SystemExit(f"expected the classes {', '.join(model.labels)}, found {', '.join(test.classes)}")
     rows, result = measured(model, test, tau, temperature(model, options.data, recipe))
     predicted, confidence = result["probabilities"].argmax(axis=1), result["probabilities"].max(axis=1)
     np.savez_compressed(ANSWERS, labels=test.labels.astype(np.uint8), predicted=predicted.astype(np.uint8),

@@ -55,7 +55,7 @@ def train(data, config, recipe, folder, *, start=None, preprocessing=None, devic
 def _train(data, config, recipe, folder, start, preprocessing, device, save_seconds, stop_after, progress, curve,
            workers):
     remove_leftovers(folder)
-    kept, held_out = _hold_out(data, recipe)
+    kept, held_out = hold_out(data, recipe)
     batches = len(kept) // recipe.batch_size                # an epoch; what is left over waits for another shuffle
     if batches == 0:
         raise ValueError(f"{len(kept)} training images do not fill one batch of {recipe.batch_size}: "
@@ -163,7 +163,7 @@ def _after_epoch(state, model):
     return state.result(model) if temperature is None else calibrated(state.result(model), temperature)
 
 
-def _hold_out(data, recipe):
+def hold_out(data, recipe):
     """Places of the images to train on, and the LabelledImages held out to measure on."""
     order = np.random.default_rng([recipe.seed]).permutation(len(data))
     return np.sort(order[recipe.held_out:]), data.subset(np.sort(order[:recipe.held_out]))
