@@ -32,11 +32,11 @@ SHIFT = 2                                                                # pixel
 
 def package(run, data, recipe):
     """A run's averaged weights and log become the package's. Returns the temperature that its head is divided by."""
-    model = minivit.load(run / "model.safetensors")
+    weights = run / "model.safetensors"
+    whole = replace(minivit.load(weights).preprocessing, resize="stretch")               # photos of any shape, uncut
+    model = minivit.load(weights, preprocessing=whole)
     tau = temperature(model, data, recipe)
-    model = calibrated(model, tau)
-    model = replace(model, preprocessing=replace(model.preprocessing, resize="stretch"))
-    minivit.save(model, WEIGHTS, "float16")
+    minivit.save(calibrated(model, tau), WEIGHTS, "float16")
     shutil.copyfile(run / "log.csv", LOG)
     return tau
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import minivit
 from benchmarks import card
@@ -9,6 +10,7 @@ from minivit.images.preparation import normalise
 from minivit.training.calibration import expected_calibration_error, fitted_temperature
 from minivit.training.data import LabelledImages
 from minivit.training.evaluation import confusion
+from minivit.training.recipe import Recipe
 
 
 def block(name):
@@ -37,15 +39,24 @@ def test_images_are_moved_and_black_comes_in():
                 assert (found[:, i, j] == (images[:, i - down, j - right] if inside else 0)).all()
 
 
-def test_the_measured_rows(rng):
-    """Of a model whose head was divided by 2, undivided is the model as it was."""
+@pytest.fixture
+def model():
     model = minivit.init(minivit.ViTConfig(image_size=8, patch_size=4, width=8, num_layers=1, num_heads=2, mlp_width=8,
                                            num_classes=3), seed=1)
-    model = card.calibrated(model, 1 / 40)                          # a freshly made head is faint
+    return card.calibrated(model, 1 / 40)                           # a freshly made head is faint
+
+
+def labelled(model, rng):
+    """Random images, most of them with the label that the model gives them."""
     images = rng.integers(0, 256, (200, 8, 8, 3), np.uint8)
     logits = model(normalise(images, model.preprocessing))
     labels = np.where(rng.random(200) < 0.7, logits.argmax(axis=1), rng.integers(0, 3, 200))
-    data = LabelledImages(images, labels, ["a", "b", "c"], None)
+    return LabelledImages(images, labels, ["a", "b", "c"], None), logits
+
+
+def test_the_measured_rows(model, rng):
+    """Of a model whose head was divided by 2, undivided is the model as it was."""
+    data, logits = labelled(model, rng)
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     whole, tau = f"{expected_calibration_error(p, data.labels):.3f}, mean confidence {p.max(axis=1).mean():.3f}", 2.0
@@ -57,6 +68,28 @@ def test_the_measured_rows(rng):
     assert f"**{(p.argmax(axis=1) == data.labels).mean():.2%}**" in rows[0]
     flipped = card.evaluate(model, LabelledImages(data.images[:, :, ::-1], data.labels, data.classes, None))["accuracy"]
     assert rows[2].startswith(f"| robustness | {flipped:.2%} of the test images flipped horizontally")
+
+
+def test_a_run_is_packaged(model, rng, tmp_path, monkeypatch):
+    """As float16, with its log, and a head with which no temperature but 1 fits the images held out."""
+    monkeypatch.setattr(card, "WEIGHTS", tmp_path / "packaged.safetensors")
+    monkeypatch.setattr(card, "LOG", tmp_path / "packaged.csv")
+    (tmp_path / "run").mkdir()
+    minivit.save(model, tmp_path / "run" / "model.safetensors")
+    (tmp_path / "run" / "log.csv").write_text("epoch\n1\n", "utf-8")
+    data, _ = labelled(model, rng)
+    for i, (image, label) in enumerate(zip(data.images, data.labels)):
+        path = tmp_path / "data" / "train" / data.classes[label] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    recipe = Recipe(held_out=120)
+    tau = card.package(tmp_path / "run", tmp_path / "data", recipe)
+    packaged = minivit.load(card.WEIGHTS)
+    for name, value in model.params["head"].items():
+        np.testing.assert_allclose(packaged.params["head"][name], value / tau, rtol=1e-3)
+    assert abs(tau - 1) > 0.1 and card.temperature(packaged, tmp_path / "data", recipe) == pytest.approx(1, abs=2e-3)
+    assert card.WEIGHTS.stat().st_size < 0.7 * (tmp_path / "run" / "model.safetensors").stat().st_size
+    assert packaged.preprocessing.resize == "stretch" and card.LOG.read_text("utf-8") == "epoch\n1\n"
 
 
 def test_a_card_without_the_place_is_refused():
