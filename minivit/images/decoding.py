@@ -25,7 +25,8 @@ def rgb(image):
     if isinstance(image, (str, os.PathLike)):
         return to_rgb(_open_path(Path(image)), image)
     if isinstance(image, Image.Image):
-        return to_rgb(_decoded(image, "the image"), "the image")
+        with remarks():
+            return to_rgb(_decoded(image, "the image"), "the image")
     if isinstance(image, np.ndarray):
         return from_array(image).convert("RGB")
     raise ImageError(f"expected a path, a PIL image, a NumPy array or a list of these, found {type(image).__name__}"
@@ -85,15 +86,17 @@ def _open(file, name):
 
 
 def _decoded(picture, name):
-    """The image with its pixels read, so that damage shows here, and turned upright as EXIF says."""
+    """The image with its pixels read, so that damage shows here, and turned upright as EXIF says.
+
+    Called inside `remarks`: under -W error one of Pillow's would pass for damage.
+    """
     try:
-        with remarks():                                     # under -W error one of Pillow's would pass for damage
-            if isinstance(picture, ImageFile.ImageFile):
-                keep_within(picture, name)
-            # Before its pixels: Pillow 10.0 has closed a TIFF of several frames after them.
-            upright = picture.getexif().get(ORIENTATION, 1) == 1
-            picture.load()
-            return picture if upright else ImageOps.exif_transpose(picture)         # which copies, turned or not
+        if isinstance(picture, ImageFile.ImageFile):
+            keep_within(picture, name)
+        # Before its pixels: Pillow 10.0 has closed a TIFF of several frames after them.
+        upright = picture.getexif().get(ORIENTATION, 1) == 1
+        picture.load()
+        return picture if upright else ImageOps.exif_transpose(picture)             # which copies, turned or not
     except ImageError:
         raise
     except Exception as error:

@@ -118,7 +118,7 @@ def fit(picture, height_width, preprocessing):
                              f"{picture.width} x {picture.height}: resize the image first")
         return picture
     if preprocessing.resize == "stretch":
-        return picture.resize((width, height), resample)
+        return _resized(picture, (width, height), resample)
     cover_h, cover_w = (math.floor(side / preprocessing.crop_fraction) for side in (height, width))
     new_w, new_h = cover_w, cover_h
     if preprocessing.resize == "crop":
@@ -126,10 +126,14 @@ def fit(picture, height_width, preprocessing):
     if new_w * new_h > MOST_RESIZED:
         raise ImageError(f"an image of {w:,} x {h:,} pixels would be scaled to {new_w:,} x {new_h:,} before it is cut "
                          f"to {width:,} x {height:,}, and at most {MOST_RESIZED:,} pixels are: crop it first")
-    picture = picture.resize((new_w, new_h), resample)
+    picture = _resized(picture, (new_w, new_h), resample)
     whole = round if preprocessing.crop_offset == "round" else math.floor
     left, top = whole((new_w - width) / 2), whole((new_h - height) / 2)
     return picture.crop((left, top, left + width, top + height))
+
+
+def _resized(picture, size, resample):
+    return picture if picture.size == size else picture.resize(size, resample)          # which else copies it
 
 
 def _covering(picture, cover_h, cover_w):

@@ -64,6 +64,7 @@ def rows_of(batch, model, wanted, turn=None):
 def _of_pictures(x, model, wanted):
     """Dictionaries of a Row's fields, for prepared images x (B, H, W, 3)."""
     x = to_device(x.astype(model.dtype, copy=False), model.device)
+    found = []                                                           # every array that a row takes numbers from
     with one_thread_blas(), np.errstate(over="ignore", invalid="ignore"):                   # _checked tells of both
         y = _representation(x, model)                                   # (B, D)
         fields = [{} for _ in x]
@@ -75,12 +76,15 @@ def _of_pictures(x, model, wanted):
                 logits, _ = linear.forward(y, model.params["head"])                                     # (B, K)
             p = to_device(softmax.forward(logits)[0], "cpu")
             labels = model.labels or [f"class {k}" for k in range(p.shape[-1])]
+            found.append(p)
             best = np.argsort(-p, axis=-1, kind="stable")[:, :wanted.top]                   # (B, top)
             for row, places, field in zip(p, best, fields):
                 field["top"] = [(encodable(labels[k]), float(row[k])) for k in places]
         y = to_device(y, "cpu")
+        found.append(y)
         if wanted.representation:
-            for field, one in zip(fields, y.astype(wanted.representation)):
+            found.append(y.astype(wanted.representation))
+            for field, one in zip(fields, found[-1]):
                 field["representation"] = one
         if wanted.attention:
             from ..explain.attention.distance import mean_attention_distance  # it imports matplotlib
@@ -93,6 +97,8 @@ def _of_pictures(x, model, wanted):
                                                    tokens_before(config))                               # (L, H)
                 field["distance"] = distance.mean(axis=1)
                 field["entropy"] = np.array([entropy(a) for a in of_image])
+    if all(np.isfinite(array).all() for array in found):                 # asked once for all rows
+        return fields
     return [_checked(field, one) for field, one in zip(fields, y)]
 
 

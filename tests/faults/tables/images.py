@@ -19,7 +19,7 @@ FAULTS = [
     F("who was inside stays inside", "images/remarks", "_thread.told = before", "pass"),
     F("EXIF is ignored", "images/decoding", "ImageOps.exif_transpose(_1)", "_1"),
     F("an empty image is let through", "images/colours", "picture.width == 0 or _1", "False"),
-    F("a stretched image is turned", "images/preparation", "picture.resize((width, height), _1)",
+    F("a stretched image is turned", "images/preparation", "_resized(picture, (width, height), _1)",
       "picture.resize((height, width), _1).transpose(Image.Transpose.TRANSPOSE)"),
     F("stretching always", "images/preparation", "_1.resize == 'stretch'", "True"),
     F("the crop covers the size alone", "images/preparation", "math.floor(side / _1.crop_fraction)", "side"),
