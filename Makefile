@@ -23,9 +23,9 @@ NEWEST_PYTHON ?= $(call python_of,3.15 3.14 3.13 3.12)
 python_of = $(shell for v in $(1); do for p in python$$v "$$(pyenv prefix $$v 2>/dev/null)/bin/python"; do \
     "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
 
-.PHONY: card help demo test test-code oldest oldest-env newest newest-env types types-env test-notebooks notebooks \
+.PHONY: help demo test test-code oldest oldest-env newest newest-env types types-env test-notebooks notebooks \
     run-notebooks threads faults lint parity parity-env kernels kernels-env explorer explorer-test explorer-times explorer-env big bench \
-    bench-many gpu gpu-session gpu-train gpu-rehearsal \
+    bench-many card gpu gpu-session gpu-train gpu-rehearsal \
     gpu-images wasm wasm-env wasm-notebooks \
     lite lite-env site site-lite site-env site-test clean
 

@@ -4,7 +4,7 @@
     python -m benchmarks.card cifar10.zip --package RUN      # package the weights and log of a run first
 
 The weights of a run are stored as float16, with the head divided by the temperature that fits the training images held
-out. The test images are read once, at the end.
+out: by the default --seed and --held-out, so the run must have had these. The test images are read once, at the end.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def measured(model, test, tau, left):
 
     def calibration(factor):
         p = np.exp(log_softmax(factor * log_p))
-        return (f"{expected_calibration_error(p, test.labels):.3f}, mean confidence {p.max(axis=1).mean():.3f}")
+        return f"{expected_calibration_error(p, test.labels):.3f}, mean confidence {p.max(axis=1).mean():.3f}"
 
     shifts = {"to the right": (0, SHIFT), "to the left": (0, -SHIFT), "down": (SHIFT, 0), "up": (-SHIFT, 0)}
     moves = ", ".join(f"{accuracy(moved(test.images, *by))} {where}" for where, by in shifts.items())
@@ -132,12 +132,12 @@ def main():
         raise SystemExit(f"expected the classes {', '.join(model.labels)}, found {', '.join(test.classes)}")
     rows, result = measured(model, test, tau, temperature(model, options.data, recipe))
     predicted, confidence = result["probabilities"].argmax(axis=1), result["probabilities"].max(axis=1)
-    np.savez_compressed(ANSWERS, labels=test.labels.astype(np.uint8), predicted=predicted.astype(np.uint8),
-                        confidence=confidence.astype(np.float16), temperature=np.float64(tau))
     text = CARD.read_text("utf-8")
     text = filled(text, "confusion", confusions(confusion(test.labels, predicted, 10), model.labels))
     text = filled(text, "photos", photos(model))
     head, tail = text.split("| test accuracy |")[0], text.split("| robustness |")[1].split("\n", 1)[1]
+    np.savez_compressed(ANSWERS, labels=test.labels.astype(np.uint8), predicted=predicted.astype(np.uint8),
+                        confidence=confidence.astype(np.float16), temperature=np.float64(tau))
     CARD.write_text(head + "\n".join(rows) + "\n" + tail, "utf-8")
     print("\n".join(rows))
 

@@ -64,7 +64,7 @@ def rows_of(batch, model, wanted, turn=None):
 def _of_pictures(x, model, wanted):
     """Dictionaries of a Row's fields, for prepared images x (B, H, W, 3)."""
     x = to_device(x.astype(model.dtype, copy=False), model.device)
-    found = []                                                           # every array that a row takes numbers from
+    found = []                                                           # the arrays that must be finite
     with one_thread_blas(), np.errstate(over="ignore", invalid="ignore"):                   # _checked tells of both
         y = _representation(x, model)                                   # (B, D)
         fields = [{} for _ in x]

@@ -66,8 +66,14 @@ def test_the_measured_rows(model, rng):
     rows, _ = card.measured(model, data, 1.0, left)
     assert whole in rows[1].partition("; with")[0] and f"divided by {left:.3f}" in rows[1]
     assert f"**{(p.argmax(axis=1) == data.labels).mean():.2%}**" in rows[0]
-    flipped = card.evaluate(model, LabelledImages(data.images[:, :, ::-1], data.labels, data.classes, None))["accuracy"]
-    assert rows[2].startswith(f"| robustness | {flipped:.2%} of the test images flipped horizontally")
+
+    def share(images):
+        return f"{card.evaluate(model, LabelledImages(images, data.labels, data.classes, None))['accuracy']:.2%}"
+
+    black = np.pad(data.images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    assert rows[2].startswith(f"| robustness | {share(data.images[:, :, ::-1])} of the test images flipped horizontally")
+    assert rows[2].endswith(f"{share(black[:, 2:-2, :-4])} to the right, {share(black[:, 2:-2, 4:])} to the left, "
+                            f"{share(black[:, :-4, 2:-2])} down, {share(black[:, 4:, 2:-2])} up |")
 
 
 def test_a_run_is_packaged(model, rng, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from explorer_page import served_model
 import minivit
 from minivit.explorer import page_files, serving
 from minivit.explorer.weights import WIRE, decode, encode, rows_to_int8
-from minivit.samples import CAT
+from minivit.samples import CAT, PHOTOS
 
 ROOT = Path(minivit.__file__).parent
 
@@ -160,7 +160,8 @@ def test_written_to_a_folder(tmp_path, capsys):
     written = {str(p.relative_to(tmp_path / "site")): p.read_bytes() for p in (tmp_path / "site").rglob("*")
                if p.is_file()}
     assert written == page_files.page_files(minivit.load())
-    assert {"index.html", "vit.js", "model.safetensors", "pictures/cat.jpg"} <= set(written)
+    photos = {f"pictures/photos/{path.relative_to(PHOTOS).as_posix()}" for path in PHOTOS.rglob("*.jpg")}
+    assert {"index.html", "vit.js", "model.safetensors", "pictures/cat.jpg", *photos} <= set(written) and len(photos) == 9
 
 
 def test_a_port_beyond_the_last(capsys):

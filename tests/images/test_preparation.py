@@ -18,7 +18,7 @@ from PIL import Image
 import minivit
 from minivit import samples
 from minivit.images.decoding import rgb
-from minivit.images.preparation import denormalise, fraction_of, normalise, prepare
+from minivit.images.preparation import denormalise, fit, fraction_of, normalise, prepare
 
 REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "preprocessing.npz")
 CASES = [name for name in REFERENCE.files if "|" in name]
@@ -287,6 +287,22 @@ def test_arrays_of_other_libraries_are_named():
 
     assert "found Tensor: give image.numpy()" in error_of(Tensor())
     assert "found OnDevice" in error_of(OnDevice()) and "model.to" in error_of(OnDevice())
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_damaged_exif_is_no_damaged_picture(tmp_path, opened):
+    """Pillow warns of it when it is asked how the picture is turned."""
+    Image.fromarray(PHOTO).save(tmp_path / "photo.png", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff")
+    with warnings.catch_warnings(), Image.open(tmp_path / "photo.png") as picture:
+        warnings.simplefilter("error")
+        assert rgb(picture if opened else tmp_path / "photo.png").size == PHOTO.shape[1::-1]
+
+
+@pytest.mark.parametrize("size", [(32, 32), (32, 20), (20, 32)])
+def test_a_picture_is_stretched_unless_it_has_the_size(size):
+    picture = Image.fromarray(PHOTO).resize(size)
+    found = fit(picture, (32, 32), minivit.Preprocessing(resize="stretch"))
+    np.testing.assert_array_equal(found, picture.resize((32, 32), Image.Resampling.BICUBIC))
 
 
 def test_a_large_photo_is_read_without_a_warning(tmp_path, monkeypatch):

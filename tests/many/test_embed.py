@@ -159,6 +159,11 @@ def test_numbers_that_are_none_are_an_error(folder, factors, kind, message):
     assert re.search(message, row.error) and row.top is row.representation is None
 
 
+def test_attention_alone_of_a_network_of_nan_is_an_error(folder):
+    row = next(minivit.embed(folder, scaled(norm=np.nan), top=0, representation=None, attention=True))
+    assert "NaN or infinite" in row.error and row.distance is row.entropy is None
+
+
 def test_a_representation_too_large_for_float32_is_an_error(folder):
     row = next(minivit.embed(folder, scaled("float64", norm=1e40), top=0))
     assert re.search(r"reaches \S+e\+\d+, and float32 ends at 3.4028e\+38$", row.error)

@@ -21,6 +21,8 @@ FAULTS = [
     F("an empty image is let through", "images/colours", "picture.width == 0 or _1", "False"),
     F("a stretched image is turned", "images/preparation", "_resized(picture, (width, height), _1)",
       "picture.resize((height, width), _1).transpose(Image.Transpose.TRANSPOSE)"),
+    F("a picture with one right side is not stretched", "images/preparation", "picture.size == size",
+      "max(picture.size) == max(size)"),
     F("stretching always", "images/preparation", "_1.resize == 'stretch'", "True"),
     F("the crop covers the size alone", "images/preparation", "math.floor(side / _1.crop_fraction)", "side"),
     F("the cover is rounded up", "images/preparation", "math.floor(side / _1)", "math.ceil(side / _1)"),

@@ -33,6 +33,7 @@ FAULTS = [
       "vit.forward(x, model.params, model.config, with_cache=False)", "(model(x), None)"),
     F("an answer of NaN", "many/rows", "np.isfinite(y).all() and np.isfinite(p).all()", "True"),
     F("no row of a batch is asked about NaN", "many/rows", "np.isfinite(array).all()", "True"),
+    F("attention of NaN", "many/rows", "found.append(y)", "None"),
     F("float16 is infinite in silence", "many/rows", "np.isfinite(written).all()", "True"),
     F("a class's name is no text", "many/rows", "encodable(labels[k])", "labels[k]"),
     F("everything is read ahead", "many/here", "WAITING * threads", "1 << 20"),
