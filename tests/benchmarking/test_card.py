@@ -71,7 +71,7 @@ def test_the_measured_rows(model, rng):
         return f"{card.evaluate(model, LabelledImages(images, data.labels, data.classes, None))['accuracy']:.2%}"
 
     black = np.pad(data.images, ((0, 0), (2, 2), (2, 2), (0, 0)))
-    assert rows[2].startswith(f"| robustness | {share(data.images[:, :, ::-1])} of the test images flipped horizontally")
+    assert rows[2].startswith(f"| robustness | {share(data.images[:, :, ::-1])} of the test images flipped")
     assert rows[2].endswith(f"{share(black[:, 2:-2, :-4])} to the right, {share(black[:, 2:-2, 4:])} to the left, "
                             f"{share(black[:, :-4, 2:-2])} down, {share(black[:, 4:, 2:-2])} up |")
 
