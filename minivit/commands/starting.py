@@ -20,12 +20,17 @@ def add_to(parser):
     network = parser.add_argument_group("a new network (without --start)")
     for name, letter, default, text in SIZES:
         network.add_argument(f"--{name}", type=positive, metavar=letter, help=f"{text} (default: {default})")
+    network.add_argument("--mimetic", action="store_true",
+                         help="begin with attention like trained networks': patches near and alike")
+    network.add_argument("--whiten", action="store_true",
+                         help="begin with a patch embedding that whitens the training patches")
     add_loading(parser, with_image_size=False, title="with --start: what the file of weights does not tell")
 
 
 def check(options):
     """Raises ValueError for options that contradict --start, or need it."""
     given = [name for name, *_ in SIZES if getattr(options, name.replace("-", "_")) is not None]
+    given += [name for name in ("mimetic", "whiten") if getattr(options, name)]
     if options.start is not None and given:
         raise ValueError(f"--{given[0]} does not go with --start, whose model has its own: leave it out")
     needing = [name for name in OF_START if getattr(options, name) is not None] + ["freeze"] * options.freeze

@@ -15,12 +15,13 @@ from tqdm import tqdm
 from ..checkpoints.native import describe, save
 from ..engine.devices import to_device
 from ..trees import tree_map
-from . import frozen, lock
+from . import frozen, lock, whitening
 from .augmentation import seen
 from .calibration import calibrated, fitted_temperature
 from .dropped import Draw
 from .evaluation import evaluate
 from .initial_weights import init
+from .mimetic import mimic
 from .optimiser import clip
 from .prepared import prepared
 from .recipe import Recipe
@@ -64,7 +65,11 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
     config = replace(config, num_classes=len(data.classes))
     model = init(config, seed=recipe.seed, labels=data.classes, preprocessing=preprocessing)
     about = {"recipe": asdict(recipe), "images": len(data), **describe(model)}
-    if start is not None:
+    if start is not None and (recipe.mimetic or recipe.whiten):
+        raise ValueError("mimetic and whiten change random weights, and a start has its own: leave them out")
+    if start is None:
+        _prepare(model, recipe, data, kept)
+    else:
         model = _begin_with(start, model)
     about["start"] = None if start is None else fingerprint(model.params)
     model = model.to(device)
@@ -116,6 +121,16 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
             if curve:
                 draw_curve(state.log, folder)               # last: an error in drawing must not cost the epoch
     return _after_epoch(state, model)
+
+
+def _prepare(model, recipe, data, kept):
+    """Random weights changed in place as the recipe has it, the images held out unseen."""
+    rng = np.random.default_rng([recipe.seed, 0, 0, 1])                 # no batch draws from these numbers
+    if recipe.mimetic:
+        mimic(model.params, model.config, rng)
+    if recipe.whiten:
+        some = np.sort(rng.permutation(kept)[:whitening.IMAGES])
+        whitening.whiten(model.params, model.config, data.images[some], model.preprocessing, rng)
 
 
 def _begin_with(start, model):

@@ -29,7 +29,9 @@ class Recipe:
     many of RandAugment's operations an image goes through, of this magnitude, 0 to 1. mixing: share of the batches that
     mixup or cutmix mixes, all of them by default. head_rate: the head's learning rate, as a multiple of the others' at
     every step. freeze: only the head is trained; the rest has no gradient, no moments and no decay. calibrate: the
-    logits of each model that the run writes are divided by the temperature that fits the images held out.
+    logits of each model that the run writes are divided by the temperature that fits the images held out. mimetic: the
+    random weights that attention begins with have the pattern of trained ones. whiten: the patch embedding begins by
+    whitening the training patches.
     """
 
     epochs: int = 25
@@ -56,6 +58,8 @@ class Recipe:
     freeze: bool = False
     mirror: bool = True
     calibrate: bool = False
+    mimetic: bool = False
+    whiten: bool = False
 
     def __post_init__(self):
         for name, (low, high) in WHOLE.items():
@@ -75,7 +79,7 @@ class Recipe:
             raise ValueError(f"mixing {self.mixing} changes nothing without mixup or cutmix: give one of them too")
         if self.optimiser not in ("adamw", "muon"):
             raise ValueError(f'optimiser is "adamw" or "muon", found {self.optimiser!r}')
-        for name in ("freeze", "mirror", "calibrate"):
+        for name in ("freeze", "mirror", "calibrate", "mimetic", "whiten"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} is True or False, found {shown(getattr(self, name))}")
         if self.calibrate and not self.held_out:

@@ -234,7 +234,7 @@ def log(folder):
 
 TWO = replace(TINY, num_layers=2)
 MANY = replace(SHORT, average=0.9, mixup=0.4, cutmix=1.0, erase=0.3, optimiser="muon", patch_dropout=0.5,
-               stochastic_depth=0.3, rand_augment=2, magnitude=0.7, mixing=0.5)
+               stochastic_depth=0.3, rand_augment=2, magnitude=0.7, mixing=0.5, mimetic=True, whiten=True)
 
 
 @pytest.mark.parametrize("config, recipe", [(TINY, SHORT), (TWO, MANY)], ids=["plain", "with every option"])
@@ -637,7 +637,8 @@ def test_a_state_from_before_a_setting_existed_goes_on(tmp_path):
         metadata = file.metadata()
     about = json.loads(metadata["about"])
     for name in ("average", "mixup", "cutmix", "erase", "patch_dropout", "stochastic_depth", "optimiser",
-                 "rand_augment", "magnitude", "mixing", "head_rate", "freeze", "mirror", "calibrate"):
+                 "rand_augment", "magnitude", "mixing", "head_rate", "freeze", "mirror", "calibrate", "mimetic",
+                 "whiten"):
         del about["recipe"][name]
     save_file(load_file(path), path, metadata | {"about": json.dumps(about)})
     run(tmp_path / "old")
@@ -712,7 +713,8 @@ def test_damaged_states(tmp_path):
     ({"magnitude": 0.3}, "magnitude 0.3 changes nothing without rand_augment"),
     ({"mixup": 1, "mixing": 1.5}, "mixing is a number from 0 to 1, found 1.5"),
     ({"mixing": 0.5}, "mixing 0.5 changes nothing without mixup or cutmix"),
-    *(({"mirror": value}, "mirror is True or False, found") for value in (0, 1, None, "no", [])),
+    *(({name: value}, f"{name} is True or False, found") for name in ("mirror", "mimetic", "whiten")
+      for value in (0, 1, None, "no", [])),
 ])
 def test_settings_out_of_range(settings, said):
     with pytest.raises(ValueError, match=said):
