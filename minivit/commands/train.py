@@ -37,7 +37,7 @@ EXAMPLE = """\
 
 a long run with all that holds off overfitting, shown in curve.png; Ctrl-C at any time, the same command goes on:
   minivit train cifar-10-binary.tar.gz --split train --out runs/long --width 256 --layers 7 --epochs 200 \\
-      --optimiser muon --weight-decay 0.1 --warmup-epochs 10 --average 0.9998 --patch-dropout 0.5 \\
+      --mimetic --whiten --optimiser muon --weight-decay 0.1 --warmup-epochs 10 --average 0.9998 --patch-dropout 0.5 \\
       --stochastic-depth 0.1 --rand-augment 2 --magnitude 0.5 --erase 0.25 --mixup 0.8 --cutmix 1 --curve
 
 another cosine from its weights:
