@@ -36,7 +36,9 @@ def package(run, data, recipe):
     whole = replace(minivit.load(weights).preprocessing, resize="stretch")               # photos of any shape, uncut
     model = minivit.load(weights, preprocessing=whole)
     tau = temperature(model, data, recipe)
-    minivit.save(calibrated(model, tau), WEIGHTS, "float16")
+    packaged = calibrated(model, tau)
+    packaged.name = WEIGHTS.stem
+    minivit.save(packaged, WEIGHTS, "float16")
     shutil.copyfile(run / "log.csv", LOG)
     return tau
 

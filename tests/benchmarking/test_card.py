@@ -91,6 +91,7 @@ def test_a_run_is_packaged(model, rng, tmp_path, monkeypatch):
     recipe = Recipe(held_out=120)
     tau = card.package(tmp_path / "run", tmp_path / "data", recipe)
     packaged = minivit.load(card.WEIGHTS)
+    assert packaged.name == "packaged"
     for name, value in model.params["head"].items():
         np.testing.assert_allclose(packaged.params["head"][name], value / tau, rtol=1e-3)
     assert abs(tau - 1) > 0.1 and card.temperature(packaged, tmp_path / "data", recipe) == pytest.approx(1, abs=2e-3)
