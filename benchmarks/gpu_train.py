@@ -28,8 +28,7 @@ from minivit.training.record import LOG
 CONFIG = ViTConfig(patch_size=4, width=192, num_layers=9, mlp_width=384, num_heads=6, image_size=32)
 RATE_AT_64 = 1e-3                                           # Muon's, for batches of 64
 RECIPE = Recipe(optimiser="muon", weight_decay=0.1, warmup_epochs=5, average=0.999, rand_augment=2, magnitude=0.4,
-                erase=0.25, mixup=0.5, cutmix=1.0, mixing=0.5, stochastic_depth=0.1, patch_dropout=0.5,
-                mimetic=True, whiten=True)
+                erase=0.25, mixup=0.5, cutmix=1.0, mixing=0.5, stochastic_depth=0.1, patch_dropout=0.5)
 MARGIN = 0.9                                                # share of the time left that the epochs are to fill
 PROBE_SECONDS = 10
 
