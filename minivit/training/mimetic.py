@@ -5,8 +5,9 @@ arXiv 2305.09828).
     W_v W_o  ≈ 0.4 Z - 0.4 I        of all heads together: and takes away what it sees there
     E_pos    = sines and cosines    patches near one another are alike from the start, so that attention is local
 
-Z: normal numbers of variance 1/D, new ones for each product. A product U S Vᵀ is parted evenly, U √S and √S Vᵀ. The
-query and key of a head have D/H features, so theirs is the nearest product of that rank: the D/H largest parts of S.
+The form is the paper's; 0.7 and 0.4 are what is used here, not checked against it. Z: normal numbers of variance 1/D,
+new ones for each product. A product U S Vᵀ is parted evenly, U √S and √S Vᵀ. The query and key of a head have D/H
+features, so theirs is the nearest product of that rank: the D/H largest parts of S.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Whitening: the patch embedding begins as a map under which the features of the training patches are uncorrelated.
+"""Whitening: the patch embedding begins as a map that brings all directions of a training patch to one variance.
 
     C = V diag(λ) Vᵀ        the covariance of flattened patches, (P²C, P²C)
     E = s V_k diag(1 / √(λ_k + ε)) Q                b = -mean E
@@ -18,6 +18,7 @@ from ..patch_embedding import patchify
 
 IMAGES = 2000                                                           # enough to know the covariance of patches by
 FLOOR = 0.04                                                            # ε as a share of the mean of λ
+NOTHING = 1e-12                                                         # a share of the squares: rounding, no variance
 
 
 def whiten(params, config, images, preprocessing, rng):
@@ -29,7 +30,7 @@ def whiten(params, config, images, preprocessing, rng):
     mean, covariance = moments(patchify(normalise(image[None], preprocessing), P)[0] for image in images)
     D, k = config.width, min(config.width, len(mean))
     variances, directions = np.linalg.eigh(covariance)                  # rising
-    if not variances[-1] > 0:
+    if variances[-1] <= NOTHING * (1 + mean @ mean):
         raise ValueError("whiten needs patches that differ: all of these images are of one colour")
     floor = FLOOR * variances.mean()
     variances, directions = variances[-k:], directions[:, -k:]

@@ -81,8 +81,10 @@ def test_moments_are_numpys(images):
     np.testing.assert_allclose(covariance, np.cov(flat.T, bias=True), rtol=1e-9, atol=1e-9)
 
 
-def test_images_of_one_colour_have_nothing_to_whiten():
-    images = np.full((3, 16, 16, 3), 77, np.uint8)
+@pytest.mark.parametrize("count, colour", [(3, 77), (600, 77), (600, 200), (601, 33)])
+def test_images_of_one_colour_have_nothing_to_whiten(count, colour):
+    """Many such images have a variance by rounding."""
+    images = np.full((count, 16, 16, 3), colour, np.uint8)
     with pytest.raises(ValueError, match="whiten needs patches that differ: all of these images are of one colour"):
         whitened(images)
 
