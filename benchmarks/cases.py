@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from minivit.checkpoints.loading import load
 from minivit.checkpoints.native import save
 from minivit.config import ViTConfig
 from minivit.training.initial_weights import init
 from minivit.trees import flatten
 
 FORWARD, TRAINING = "forward", "training step"
-PACKAGED = "packaged model"
+SMALL = "small model"
 LEARNING_RATE, WEIGHT_DECAY = 1e-4, 0.05
 
 
@@ -36,7 +35,7 @@ def weights_file(case, folder):
     sides = "x".join(str(side) for side in case.config.height_width)
     path = Path(folder, f"{case.name.replace('/', '')}-{sides}.safetensors")
     if not path.exists():
-        save(load() if case.name == PACKAGED else random_model(case.config), path)
+        save(random_model(case.config), path)
     return path
 
 

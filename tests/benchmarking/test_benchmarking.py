@@ -75,12 +75,6 @@ def test_weights_are_written_once(tmp_path):
     assert cases.weights_file(other, tmp_path) != path
 
 
-def test_the_packaged_case_has_the_packaged_weights(tmp_path):
-    packaged = minivit.load()
-    path = cases.weights_file(Case(cases.PACKAGED, packaged.config, 1), tmp_path)
-    np.testing.assert_array_equal(minivit.load(path).params["pos_embed"], packaged.params["pos_embed"])
-
-
 # Workers in turns
 
 @pytest.mark.parametrize("kind", [FORWARD, TRAINING])

@@ -20,8 +20,8 @@ NAMES = ("machine", "processors", "table", "memory", "breakdown", "growth", "loa
 
 def test_every_row_and_side_is_planned():
     assert [case.title for case in plan.cases()] == [
-        "B/16 forward, 1 image", "B/16 forward, 8 images", "S/16 forward, 1 image", "packaged model forward, 1 image",
-        "packaged model forward, 256 images", "B/16 training step, 4 images", "packaged model training step, 64 images"]
+        "B/16 forward, 1 image", "B/16 forward, 8 images", "S/16 forward, 1 image", "small model forward, 1 image",
+        "small model forward, 256 images", "B/16 training step, 4 images", "small model training step, 64 images"]
     assert [(case.config.image_size, rounds) for case, rounds in plan.growth_cases()] == [
         (224, 9), (384, 9), (512, 3), (768, 3), (1024, 3)]
 
