@@ -18,6 +18,8 @@ import numpy as np
 import minivit
 from minivit import samples
 from minivit.checkpoints.containers import MODELS
+from minivit.explain.attention.rollout import rollout_figure
+from minivit.images.preparation import denormalise
 from minivit.loss import log_softmax
 from minivit.training.calibration import calibrated, expected_calibration_error, fitted_temperature
 from minivit.training.data import read_labelled_images
@@ -27,6 +29,7 @@ from minivit.training.recipe import Recipe
 
 CARD, WEIGHTS = MODELS / "cifar10.md", MODELS / "cifar10.safetensors"
 LOG, ANSWERS = MODELS / "cifar10_log.csv", MODELS / "cifar10_test_predictions.npz"
+PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 SHIFT = 2                                                                # pixels
 
 
@@ -40,6 +43,8 @@ def package(run, data, recipe):
     packaged.name = WEIGHTS.stem
     minivit.save(packaged, WEIGHTS, "float16")
     shutil.copyfile(run / "log.csv", LOG)
+    if (run / "curve.png").exists():
+        shutil.copyfile(run / "curve.png", PICTURES / "cifar10_curve.png")
     return tau
 
 
@@ -107,6 +112,14 @@ def photos(model):
     return lines
 
 
+def draw_maps(model):
+    """Where [CLS] looks in the first test image of each class, as a picture."""
+    images, labels = samples.cifar10_test()
+    p = minivit.forward(images[::10], model)
+    rollout_figure(denormalise(p.x, model.preprocessing), p.attention, model.config.grid,
+                   [model.labels[k] for k in labels[::10]]).savefig(PICTURES / "attention_of_ten.png", dpi=150)
+
+
 def filled(text, name, lines):
     """The text with these lines between the marks of this name, which stand on lines of their own."""
     block = "\n".join((f"<!-- {name} -->", *lines, f"<!-- /{name} -->"))
@@ -141,6 +154,7 @@ def main():
     np.savez_compressed(ANSWERS, labels=test.labels.astype(np.uint8), predicted=predicted.astype(np.uint8),
                         confidence=confidence.astype(np.float16), temperature=np.float64(tau))
     CARD.write_text(head + "\n".join(rows) + "\n" + tail, "utf-8")
+    draw_maps(model)
     print("\n".join(rows))
 
 

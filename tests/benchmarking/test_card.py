@@ -80,7 +80,9 @@ def test_a_run_is_packaged(model, rng, tmp_path, monkeypatch):
     """As float16, with its log, and a head with which no temperature but 1 fits the images held out."""
     monkeypatch.setattr(card, "WEIGHTS", tmp_path / "packaged.safetensors")
     monkeypatch.setattr(card, "LOG", tmp_path / "packaged.csv")
+    monkeypatch.setattr(card, "PICTURES", tmp_path)
     (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "curve.png").write_bytes(b"a curve")
     minivit.save(model, tmp_path / "run" / "model.safetensors")
     (tmp_path / "run" / "log.csv").write_text("epoch\n1\n", "utf-8")
     data, _ = labelled(model, rng)
@@ -97,6 +99,7 @@ def test_a_run_is_packaged(model, rng, tmp_path, monkeypatch):
     assert abs(tau - 1) > 0.1 and card.temperature(packaged, tmp_path / "data", recipe) == pytest.approx(1, abs=2e-3)
     assert card.WEIGHTS.stat().st_size < 0.7 * (tmp_path / "run" / "model.safetensors").stat().st_size
     assert packaged.preprocessing.resize == "stretch" and card.LOG.read_text("utf-8") == "epoch\n1\n"
+    assert (tmp_path / "cifar10_curve.png").read_bytes() == b"a curve"
 
 
 def test_a_card_without_the_place_is_refused():
