@@ -285,7 +285,7 @@ def test_text_holds_the_same_numbers_and_json_null_for_what_is_none(tmp_path, ki
     """Any bits: tiny numbers, NaN and infinities are among them."""
     model = minivit.load()
     with np.errstate(invalid="ignore"):
-        numbers = np.random.default_rng(0).integers(0, np.iinfo(bits).max, (300, 128), bits).view(kind)
+        numbers = np.random.default_rng(0).integers(0, np.iinfo(bits).max, (300, model.config.width), bits).view(kind)
     rows = [Row(f"{i}.png", top=[("cat", float(one[0]))] * 5, representation=one) for i, one in enumerate(numbers)]
     wanted = Wanted(representation=kind)
     for ending in ("csv", "json"):
