@@ -139,7 +139,7 @@ bench: .venv-bench/.done  ## speed and memory beside torch, ONNX Runtime, OpenVI
 bench-many: .venv/.test  ## images a second and memory of minivit embed: fills docs/many.md
 	$(BIN)/python -m benchmarks.many_images --fill
 
-card: .venv/.core  ## measure the packaged model on cifar10.zip, DATA=…, and fill its card in; RUN=… packages a run first
+card: .venv/.core  ## measure the packaged model on cifar10.zip, DATA=…, fill in and draw its card; RUN=… packages a run first
 	$(BIN)/python -m benchmarks.card $(or $(DATA),cifar10.zip) $(if $(RUN),--package $(RUN))
 
 gpu:  ## on a machine with a GPU, CuPy and torch in the current environment: the GPU's tests and table

@@ -1,4 +1,4 @@
-"""The packaged model, and the measured parts of its card, minivit/models/cifar10.md.
+"""The packaged model, the measured parts of its card, minivit/models/cifar10.md, and the card's pictures.
 
     python -m benchmarks.card cifar10.zip                    # measure the packaged model anew
     python -m benchmarks.card cifar10.zip --package RUN      # package the weights and log of a run first
@@ -18,6 +18,7 @@ import numpy as np
 import minivit
 from minivit import samples
 from minivit.checkpoints.containers import MODELS
+from minivit.explain.answers.learning_curves import read_log
 from minivit.explain.attention.rollout import rollout_figure
 from minivit.images.preparation import denormalise
 from minivit.loss import log_softmax
@@ -26,6 +27,7 @@ from minivit.training.data import read_labelled_images
 from minivit.training.evaluation import confusion, evaluate
 from minivit.training.loop import hold_out
 from minivit.training.recipe import Recipe
+from minivit.training.record import CURVE, draw_curve
 
 CARD, WEIGHTS = MODELS / "cifar10.md", MODELS / "cifar10.safetensors"
 LOG, ANSWERS = MODELS / "cifar10_log.csv", MODELS / "cifar10_test_predictions.npz"
@@ -34,7 +36,9 @@ SHIFT = 2                                                                # pixel
 
 
 def package(run, data, recipe):
-    """A run's averaged weights and log become the package's. Returns the temperature that its head is divided by."""
+    """A run's averaged weights, log and curve become the package's. Returns the temperature that its head is divided
+    by.
+    """
     weights = run / "model.safetensors"
     whole = replace(minivit.load(weights).preprocessing, resize="stretch")               # photos of any shape, uncut
     model = minivit.load(weights, preprocessing=whole)
@@ -43,8 +47,8 @@ def package(run, data, recipe):
     packaged.name = WEIGHTS.stem
     minivit.save(packaged, WEIGHTS, "float16")
     shutil.copyfile(run / "log.csv", LOG)
-    if (run / "curve.png").exists():
-        shutil.copyfile(run / "curve.png", PICTURES / "cifar10_curve.png")
+    draw_curve(read_log(LOG), run)
+    shutil.copyfile(run / CURVE, PICTURES / "cifar10_curve.png")
     return tau
 
 

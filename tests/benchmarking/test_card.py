@@ -6,11 +6,13 @@ from PIL import Image
 
 import minivit
 from benchmarks import card
+from minivit.explain.answers.learning_curves import read_log
 from minivit.images.preparation import normalise
 from minivit.training.calibration import expected_calibration_error, fitted_temperature
 from minivit.training.data import LabelledImages
 from minivit.training.evaluation import confusion
 from minivit.training.recipe import Recipe
+from minivit.training.record import draw_curve
 
 
 def block(name):
@@ -82,9 +84,9 @@ def test_a_run_is_packaged(model, rng, tmp_path, monkeypatch):
     monkeypatch.setattr(card, "LOG", tmp_path / "packaged.csv")
     monkeypatch.setattr(card, "PICTURES", tmp_path)
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "curve.png").write_bytes(b"a curve")
     minivit.save(model, tmp_path / "run" / "model.safetensors")
-    (tmp_path / "run" / "log.csv").write_text("epoch\n1\n", "utf-8")
+    log = "epoch,loss,accuracy,held_out_loss,held_out_accuracy\n" + "".join(f"{n},1,0.5,1,0.5\n" for n in (1, 2, 3))
+    (tmp_path / "run" / "log.csv").write_text(log, "utf-8")
     data, _ = labelled(model, rng)
     for i, (image, label) in enumerate(zip(data.images, data.labels)):
         path = tmp_path / "data" / "train" / data.classes[label] / f"{i}.png"
@@ -98,8 +100,31 @@ def test_a_run_is_packaged(model, rng, tmp_path, monkeypatch):
         np.testing.assert_allclose(packaged.params["head"][name], value / tau, rtol=1e-3)
     assert abs(tau - 1) > 0.1 and card.temperature(packaged, tmp_path / "data", recipe) == pytest.approx(1, abs=2e-3)
     assert card.WEIGHTS.stat().st_size < 0.7 * (tmp_path / "run" / "model.safetensors").stat().st_size
-    assert packaged.preprocessing.resize == "stretch" and card.LOG.read_text("utf-8") == "epoch\n1\n"
-    assert (tmp_path / "cifar10_curve.png").read_bytes() == b"a curve"
+    assert packaged.preprocessing.resize == "stretch" and card.LOG.read_text("utf-8") == log
+    drawn = (tmp_path / "cifar10_curve.png").read_bytes()
+    draw_curve(read_log(card.LOG), tmp_path)
+    assert drawn == (tmp_path / "curve.png").read_bytes()
+
+
+def test_the_maps_are_those_of_the_first_image_of_each_class(tmp_path, monkeypatch):
+    """The packaged model's, none chosen: what is drawn, and that it is kept."""
+    drawn, draw = [], card.rollout_figure
+    monkeypatch.setattr(card, "rollout_figure", lambda *given: drawn.append(given) or draw(*given))
+    monkeypatch.setattr(card, "PICTURES", tmp_path)
+    model = minivit.load()
+    card.draw_maps(model)
+    (images, attention, grid, titles), = drawn
+    thumbnails, labels = minivit.samples.cifar10_test()
+    first = [int(np.flatnonzero(labels == k)[0]) for k in range(10)]
+    assert titles == list(minivit.samples.CLASSES) and grid == model.config.grid
+    np.testing.assert_allclose(255 * images, thumbnails[first], rtol=0, atol=1e-3)
+    assert len(attention) == model.config.num_layers
+    for layer, maps in enumerate(attention):
+        theirs = minivit.forward(thumbnails[first[3]], model).trace[f"layer.{layer}.attention"][0]
+        np.testing.assert_allclose(maps[3], theirs, rtol=0, atol=1e-5)
+    with Image.open(tmp_path / "attention_of_ten.png") as picture:
+        picture.load()
+        assert picture.format == "PNG"
 
 
 def test_a_card_without_the_place_is_refused():

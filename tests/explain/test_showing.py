@@ -1,9 +1,11 @@
 """`p.show()`: one figure a call, in a notebook's cell, in a window, or in words; the reader's settings stay."""
 
+import re
 import warnings
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from jupyter_client.manager import start_new_kernel
 
@@ -111,3 +113,11 @@ def test_objects_show_a_table(cell, code, said):
     (kind, data), = cell(code)
     assert kind == "execute_result" and any(part in data["text/html"] for part in said.split("|"))
     assert "<table>" in data["text/html"] and len(data["text/plain"]) < 20_000
+
+
+def test_gradients_show_their_loss(cell):
+    """-log p of the class, with the probability that the forward pass gives."""
+    (_, data), = cell("minivit.backward(minivit.samples.CAT, 'cat')")
+    shown = float(re.search(r"Gradients of a loss of ([0-9.]+) nats", data["text/html"])[1])
+    p = minivit.forward(minivit.samples.CAT)
+    assert shown == pytest.approx(-np.log(p.probabilities.ravel()[p.model.labels.index("cat")]), abs=6e-5)
