@@ -37,7 +37,7 @@ SHIFT = 2                                                                # pixel
 
 def package(run, data, recipe):
     """A run's averaged weights, log and curve become the package's. Returns the temperature that its head is divided
-    by.
+    by, with that by which `minivit train --calibrate` has divided it already.
     """
     weights = run / "model.safetensors"
     whole = replace(minivit.load(weights).preprocessing, resize="stretch")               # photos of any shape, uncut
@@ -47,9 +47,10 @@ def package(run, data, recipe):
     packaged.name = WEIGHTS.stem
     minivit.save(packaged, WEIGHTS, "float16")
     shutil.copyfile(run / "log.csv", LOG)
-    draw_curve(read_log(LOG), run)
+    log = read_log(LOG)
+    draw_curve(log, run)
     shutil.copyfile(run / CURVE, PICTURES / "cifar10_curve.png")
-    return tau
+    return tau * (log[-1].get("temperature") or 1)
 
 
 def temperature(model, data, recipe):

@@ -37,8 +37,10 @@ def text(parts):
     lines = []
     for part in parts:
         of_machine = [line for r in part["results"] for line in r.get("machine", [])]
-        lines += ["", f"**{part['name'].capitalize()}**, {part['began']}, {part.get('seconds', 0):.0f} s: {part['end']}"
+        lines += ["", f"**{part['name'][0].upper()}{part['name'][1:]}**, {part['began']}, {part.get('seconds', 0):.0f} s: {part['end']}"
                   + (f"; {'; '.join(of_machine)}" if of_machine else "")]
+        if "note" in part:
+            lines += ["", part["note"]]
         outcomes = Counter(r["outcome"] for r in part["results"] if "outcome" in r)
         if outcomes:
             lines += ["", ", ".join(f"{count} {name.lower()}" for name, count in sorted(outcomes.items()))]

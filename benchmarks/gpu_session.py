@@ -73,6 +73,7 @@ def parsed():
     parser.add_argument("--pieces", type=float, metavar="MB", help="cut the run's state into files of this size")
     parser.add_argument("--workers", type=int, default=max(0, (os.cpu_count() or 1) - 2), metavar="N",
                         help="processes that prepare batches (%(default)s)")
+    parser.add_argument("--speeds", type=float, nargs=2, metavar="IMAGES", help="of the training run, if known: a second")
     parser.add_argument("--rehearsal", action="store_true", help="on the tests' stand-in, tiny, stopped midway")
     parser.add_argument("--to-the-end", action="store_true", help="a rehearsal that stops nothing midway")
     options = parser.parse_args()
@@ -104,8 +105,9 @@ def table_in_tf32(options, seconds):
 def training(options, seconds):
     """A training run, sized to end before the clock does."""
     tiny = ["--tiny"] if options.rehearsal else []
+    known = ["--speeds", *map(str, options.speeds)] if options.speeds else []
     command = module(options, "benchmarks.gpu_train", options.images, "--out", str(options.out / "train"),
-                     "--seconds", f"{seconds - GRACE:.0f}", "--workers", str(options.workers), *tiny)
+                     "--seconds", f"{seconds - GRACE:.0f}", "--workers", str(options.workers), *known, *tiny)
     return Part("training", command, seconds, {"CUPY_TF32": "1"}, 5 if options.midway else None)
 
 

@@ -1,4 +1,4 @@
-"""A training run that fits a clock: the speed is measured first, and as many epochs taken as will end in time.
+"""A training run that fits a clock: the speed is measured first, or given, and as many epochs taken as end in time.
 
     python -m benchmarks.gpu_train IMAGES --out FOLDER --seconds 360
 
@@ -26,9 +26,10 @@ from minivit.training.recipe import Recipe
 from minivit.training.record import LOG
 
 CONFIG = ViTConfig(patch_size=4, width=192, num_layers=9, mlp_width=384, num_heads=6, image_size=32)
-RATE_AT_64 = 1e-3                                           # Muon's, for batches of 64
-RECIPE = Recipe(optimiser="muon", weight_decay=0.1, warmup_epochs=5, average=0.999, rand_augment=2, magnitude=0.4,
-                erase=0.25, mixup=0.5, cutmix=1.0, mixing=0.5, stochastic_depth=0.1, patch_dropout=0.5)
+RATE_AT_64 = 1.5e-3                                         # Muon's, for batches of 64
+RECIPE = Recipe(optimiser="muon", weight_decay=0.1, warmup_epochs=5, average=0.998, rand_augment=2, magnitude=0.4,
+                erase=0.25, mixup=0.5, cutmix=1.0, mixing=0.5, stochastic_depth=0.1, patch_dropout=0.25, mimetic=True,
+                whiten=True, calibrate=True)
 MARGIN = 0.9                                                # share of the time left that the epochs are to fill
 PROBE_SECONDS = 10
 
@@ -48,8 +49,8 @@ def main():
     if found:
         recipe = found
     else:
-        speeds = [speed(data, config, replace(recipe, patch_dropout=share), options, probe_seconds)
-                  for share in (recipe.patch_dropout, 0.0)]
+        speeds = options.speeds or [speed(data, config, replace(recipe, patch_dropout=share), options, probe_seconds)
+                                    for share in (recipe.patch_dropout, 0.0)]
         # Patch dropout falls evenly over the run, and so does the speed: its seconds are those of the two ends' mean.
         seconds = (len(data) - recipe.held_out) * sum(1 / s for s in speeds) / 2
         fitting = int(MARGIN * (ended - time.monotonic()) / seconds)
@@ -78,8 +79,10 @@ def parsed():
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--seconds", type=float, default=360, help="to end in (%(default)s)")
     parser.add_argument("--epochs", type=int, default=100, help="at most (%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=512, help="images a step, up to 1024 (%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=1024, help="images a step, up to 1024 (%(default)s)")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (%(default)s)")
+    parser.add_argument("--speeds", type=float, nargs=2, metavar="IMAGES",
+                        help="images a second at the first steps and at the last, known from before and not measured")
     parser.add_argument("--save-seconds", type=float, default=15, help="time between saves (%(default)s)")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--tiny", action="store_true", help="a tiny model, to rehearse")

@@ -5,6 +5,7 @@
 Weights are stored (in, out), so that the code reads as the equation does; PyTorch stores (out, in).
 """
 
+from .engine.column_sums import column_sums
 from .engine.threads import product
 
 
@@ -28,5 +29,5 @@ def backward(dy, cache):
     dx = product(drows, params["weight"].T)                             # (rows, in)
     grads = {"weight": product(rows.T, drows)}                          # (in, out)
     if "bias" in params:
-        grads["bias"] = drows.sum(axis=0)                               # (out,)
+        grads["bias"] = column_sums(dy)                                 # (out,)
     return dx.reshape(*dy.shape[:-1], dx.shape[-1]), grads

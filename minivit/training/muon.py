@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..engine.gpu.kernels import fused
 from ..trees import flatten
 from .optimiser import AdamW, decays, on_all_cores
 
@@ -46,16 +47,16 @@ class Muon:
 
         def directions(name):
             w, g, m = params[name], grads[name], self.momentum[name]                     # (in, out)
-            m *= self.mu
-            m += g
-            w *= 1 - rate * decay
+            direction = np.empty_like(m)
+            fused(gather, w, g, m, direction, self.mu, 1 - rate * decay)
             parts = matrices(name, w, params)
-            return list(zip(np.split(w, parts, axis=1), np.split(g + self.mu * m, parts, axis=1)))
+            return list(zip(np.split(w, parts, axis=1), np.split(direction, parts, axis=1)))
 
         def move(pairs):
             length = rate * 0.2 * max(pairs[0][0].shape) ** 0.5
-            for (part, _), o in zip(pairs, orthogonal(np.stack([direction for _, direction in pairs]))):
-                part -= length * o
+            steps = length * orthogonal(np.stack([direction for _, direction in pairs]))
+            for (part, _), step in zip(pairs, steps):
+                part -= step
 
         def update(name):
             for pair in directions(name):
@@ -84,6 +85,15 @@ class Muon:
     def arrays(self):
         """The state's arrays, by part and name."""
         return {"momentum": self.momentum, **self.adamw.arrays()}
+
+
+def gather(w, g, m, direction, mu, shrink):
+    """The momentum m, the direction g + μ m, and the decay of w, written into them. shrink: 1 - rate · decay."""
+    m *= mu
+    m += g
+    np.multiply(m, mu, out=direction)
+    direction += g
+    w *= shrink
 
 
 def orthogonalised(name):

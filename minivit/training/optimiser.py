@@ -91,9 +91,27 @@ def clip(grads, largest):
 
     The norm stays an array, so that on a GPU nothing waits for it.
     """
-    norm = np.sqrt(sum(fused(sum_of_squares, g) for g in flatten(grads).values()))
-    scale = (largest / np.maximum(norm, largest)).astype(norm.dtype)                     # at most 1
+    flat = flatten(grads)
+    if not all(isinstance(g, np.ndarray) for g in flat.values()):
+        return _clip_together(grads, flat, largest)
+    norm = np.sqrt(sum(sum_of_squares(g) for g in flat.values()))
+    scale = scale_to(norm, largest)
     return tree_map(lambda g: g * scale, grads), norm
+
+
+def scale_to(norm, largest):
+    """What brings a larger norm down to `largest`, at most 1, an array."""
+    return (largest / np.maximum(norm, largest)).astype(norm.dtype)
+
+
+def _clip_together(grads, flat, largest):
+    """`clip` on a GPU: all gradients as one array, or each of them would take a few kernels."""
+    together = np.concatenate([g.reshape(-1) for g in flat.values()])
+    norm = np.sqrt(fused(sum_of_squares, together))
+    together *= scale_to(norm, largest)
+    ends = np.cumsum([g.size for g in flat.values()]).tolist()
+    parts = iter(together[end - g.size:end].reshape(g.shape) for g, end in zip(flat.values(), ends))
+    return tree_map(lambda g: next(parts), grads), norm
 
 
 def sum_of_squares(g):

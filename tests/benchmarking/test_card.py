@@ -105,6 +105,10 @@ def test_a_run_is_packaged(model, rng, tmp_path, monkeypatch):
     draw_curve(read_log(card.LOG), tmp_path)
     assert drawn == (tmp_path / "curve.png").read_bytes()
 
+    calibrated = [row + end for row, end in zip(log.splitlines(), (",temperature", ",", ",", ",2"))]
+    (tmp_path / "run" / "log.csv").write_text("\n".join(calibrated) + "\n", "utf-8")
+    assert card.package(tmp_path / "run", tmp_path / "data", recipe) == pytest.approx(2 * tau)
+
 
 def test_the_maps_are_those_of_the_first_image_of_each_class(tmp_path, monkeypatch):
     """The packaged model's, none chosen: what is drawn, and that it is kept."""

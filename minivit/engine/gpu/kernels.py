@@ -11,6 +11,7 @@ There is no second source: who changes the function changes its kernels. On the 
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,20 +32,33 @@ def fused(function, *arguments):
     """
     if not is_cupys(arguments[0]):
         return function(*arguments)
-    key = (function.__code__, function.__defaults__, *[_kind(a) for a in arguments],
-           *_first_places(map(_identity, arguments)), *_first_places(getattr(a, "shape", ()) for a in arguments))
+    key, given = _key(function, arguments)
     if key not in _programs:
         _programs[key] = _Program(function, arguments)
-    return _programs[key].run([float(a) if _is_number(a) else a for a in arguments])
+    return _programs[key].run(given)
 
 
-def _kind(given):
-    """What kernels depend on: an array's dtype, number of axes and which of them have length 1; no number's value."""
-    if given is None or _is_number(given):
-        return given is None
-    if not is_cupys(given):
-        raise TypeError(f"a kernel takes arrays on the GPU and numbers, found {type(given).__name__}")
-    return given.dtype, *[n == 1 for n in given.shape]
+def _key(function, arguments):
+    """What kernels depend on, and the arguments with their numbers as floats.
+
+    That is an array's dtype, number of axes and which of them have length 1, which arrays are one, and which shapes are
+    equal; no number's value. Every step of a training run asks for it hundreds of times, so it is one loop.
+    """
+    key, given, arrays, shapes = [function.__code__, function.__defaults__], [], [], []
+    for a in arguments:
+        if a is None or isinstance(a, (int, float)):
+            key.append(a is None)
+            given.append(None if a is None else float(a))
+            continue
+        if not is_cupys(a):
+            raise TypeError(f"a kernel takes arrays on the GPU and numbers, found {type(a).__name__}")
+        shape = a.shape
+        arrays.append(id(a))
+        shapes.append(shape)
+        key += a.dtype.char, arrays.index(id(a)), shapes.index(shape), 1 in shape and tuple(n == 1 for n in shape)
+        key.append(len(shape))
+        given.append(a)
+    return tuple(key), given
 
 
 def _is_number(given):
@@ -117,7 +131,13 @@ class _Program:
             self.places[value] = len(self.initial) + len(self.reductions) - 1
 
     def _reduction(self, value):
+        """A function of the values in memory that starts the kernels of one sum, mean or maximum."""
         (operand,), (name, axis, keepdims) = value.operands, value.reduction
+        if name == "sum" and not keepdims and isinstance(axis, tuple) and len(axis) > 1:
+            # One axis first: with few results and many summands each, most of a GPU would wait.
+            first = replace(value, reduction=(name, axis[-1], False))
+            start = self._reduction(first)
+            return lambda values: start(values).sum(axis=axis[:-1])
         if operand in self.places:                                      # an array as it is: CuPy has the kernel
             place = self.places[operand]
             return lambda values: getattr(values[place], name)(axis=axis, keepdims=keepdims)

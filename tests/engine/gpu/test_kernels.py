@@ -46,7 +46,7 @@ def layer_norm_backward(x):
     ("softmax in place", lambda x: lambda: softmax.forward(x, out=x), 3),
     ("softmax, backward", lambda x: lambda: softmax.backward(x, x), 2),
     ("LayerNorm", lambda x: lambda: layer_norm.forward(x, norm_params()), 4),
-    ("LayerNorm, backward", layer_norm_backward, 7),
+    ("LayerNorm, backward", layer_norm_backward, 9),
     ("sum of squares", lambda x: lambda: fused(optimiser.sum_of_squares, x), 1),
 ])
 def test_kernels_of_a_section(x, name, prepare, count):
