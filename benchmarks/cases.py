@@ -12,6 +12,8 @@ from minivit.trees import flatten
 
 FORWARD, TRAINING = "forward", "training step"
 SMALL = "small model"
+SMALL_CONFIG = ViTConfig(patch_size=4, width=128, num_layers=6, mlp_width=512, num_heads=4, num_classes=10,
+                         image_size=32)
 LEARNING_RATE, WEIGHT_DECAY = 1e-4, 0.05
 
 

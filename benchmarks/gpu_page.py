@@ -37,7 +37,8 @@ def text(parts):
     lines = []
     for part in parts:
         of_machine = [line for r in part["results"] for line in r.get("machine", [])]
-        lines += ["", f"**{part['name'][0].upper()}{part['name'][1:]}**, {part['began']}, {part.get('seconds', 0):.0f} s: {part['end']}"
+        name = part["name"][0].upper() + part["name"][1:]
+        lines += ["", f"**{name}**, {part['began']}, {part.get('seconds', 0):.0f} s: {part['end']}"
                   + (f"; {'; '.join(of_machine)}" if of_machine else "")]
         if "note" in part:
             lines += ["", part["note"]]

@@ -73,7 +73,8 @@ def parsed():
     parser.add_argument("--pieces", type=float, metavar="MB", help="cut the run's state into files of this size")
     parser.add_argument("--workers", type=int, default=max(0, (os.cpu_count() or 1) - 2), metavar="N",
                         help="processes that prepare batches (%(default)s)")
-    parser.add_argument("--speeds", type=float, nargs=2, metavar="IMAGES", help="of the training run, if known: a second")
+    parser.add_argument("--speeds", type=float, nargs=2, metavar="IMAGES",
+                        help="a second, of the training run's first steps and last, if known")
     parser.add_argument("--rehearsal", action="store_true", help="on the tests' stand-in, tiny, stopped midway")
     parser.add_argument("--to-the-end", action="store_true", help="a rehearsal that stops nothing midway")
     options = parser.parse_args()

@@ -25,13 +25,16 @@ from minivit.commands.machine import processor
 from minivit.many.embedding import embed_to
 from minivit.many.rows import Wanted
 
+from .cases import SMALL, SMALL_CONFIG
+
 PAGE = Path(__file__).parents[1] / "docs" / "many.md"
 MEMORY = """
 import re, sys
 import minivit
 from minivit.many.embedding import embed_to
 from minivit.many.rows import Wanted
-model = minivit.load() if sys.argv[1] == "cifar10" else minivit.init(sys.argv[1])
+from benchmarks.cases import SMALL, SMALL_CONFIG
+model = minivit.init(SMALL_CONFIG if sys.argv[1] == SMALL else sys.argv[1])
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
 before = peak()
@@ -109,7 +112,7 @@ def main():
         large = make(Path(place, "large"), 200, 224)
         lines = ["| images a second | `model(x)` | rows of `minivit.embed` | `minivit embed` to .parquet | to .csv |",
                  "|---|---:|---:|---:|---:|"]
-        for what, model, folder in (("packaged model, 10,000 files of 32 px", minivit.load(), small),
+        for what, model, folder in ((f"{SMALL}, 10,000 files of 32 px", minivit.init(SMALL_CONFIG), small),
                                     ("B/16, 200 files of 224 px", minivit.init("B/16"), large)):
             files = sorted(folder.rglob("*.jpg"))[:10_000]
             seconds = rates(model, files, turns=3)
@@ -122,14 +125,15 @@ def main():
         lines += ["", "| images a second on a cluster of this machine, 2,000 files of 32 px | " +
                   " | ".join(f"batches of {size}" for size in sizes) + " |", "|---|---:|---:|"]
         for workers in (1, 2):
-            found = [on_a_cluster(minivit.load(), sorted(small.rglob("*.jpg"))[:2000], workers, n) for n in sizes]
+            files = sorted(small.rglob("*.jpg"))[:2000]
+            found = [on_a_cluster(minivit.init(SMALL_CONFIG), files, workers, n) for n in sizes]
             lines.append(f"| {workers} worker{'s' if workers > 1 else ''} | {found[0]:.0f} | {found[1]:.0f} |")
             print(lines[-1], flush=True)
         lines += ["", "| images | memory before | at the peak |", "|---|---:|---:|"]
-        for name, folder, counts in (("cifar10", small, (1_000, 10_000, 30_000, 60_000)), ("B/16", large, (200,))):
+        for name, folder, counts in ((SMALL, small, (1_000, 10_000, 30_000, 60_000)), ("B/16", large, (200,))):
             for count in counts:
                 before, peak = memory(name, folder, count)
-                what = f"{count:,} of {'32 px, packaged model' if folder is small else '224 px, B/16'}"
+                what = f"{count:,} of {f'32 px, {SMALL}' if folder is small else '224 px, B/16'}"
                 lines.append(f"| {what} | {before:.0f} MB | {peak:.0f} MB |")
                 print(lines[-1], flush=True)
     head = (f"{time.strftime('%Y-%m-%d')}, {processor()}, {platform.system()}, NumPy {np.__version__}. `model(x)`, on "

@@ -2,7 +2,7 @@
 
     z₀ = tokens + E_pos
 
-"learned": one trained vector a token; that the patches form a grid is not built in, it emerges (Fig. 7 centre).
+"learned": one trained vector a token. No grid is built in; where it begins at random, one emerges (Fig. 7 centre).
 "fixed": a table that is not trained. "sincos2d": sines and cosines of a patch's column and row. "none": none.
 Registers have no position, and [CLS] has none in a table of N rows.
 """

@@ -162,8 +162,8 @@ def tokens_look_at_each_other(stage):
     trace, config = stage.prediction.trace, stage.config
     rows, columns = config.grid
     asks = config.num_tokens - config.num_patches + (rows // 3) * columns + columns // 3
-    text = ("Attention: every token collects from all others, from some more, from some less.\n"
-            "Here one patch, in layer 1 …")
+    text = ("Attention: every token collects from all tokens, from some more,\n"
+            "from some less. Here one patch, in layer 1 …")
     maps = [layer.mean(axis=0) for layer in stage.prediction.attention]                     # (T, T): mean of the heads
     for i in range(1, 6):
         image = stage.canvas(5, text)
@@ -174,12 +174,12 @@ def tokens_look_at_each_other(stage):
     for number, weights in enumerate(maps):
         text = (f"… and here [CLS], in layer {number + 1} of {config.num_layers}. Each layer changes all tokens;\n"
                 "where they look follows from the tokens and from learned weights.")
-        for i in range(1, 5):
+        for i in range(1, 4):
             image = stage.canvas(5, text)
             before = trace["embedded" if number == 0 else f"layer.{number - 1}.output"][0]
-            stage.draw_tokens(image, before if i < 4 else trace[f"layer.{number}.output"][0])
-            stage.draw_attention(image, weights, 0, i / 4)
-            stage.show(image, 900 if i == 4 else 90)
+            stage.draw_tokens(image, before if i < 3 else trace[f"layer.{number}.output"][0])
+            stage.draw_attention(image, weights, 0, i / 3)
+            stage.show(image, 900 if i == 3 else 120)
 
 
 def the_answer_is_read(stage):

@@ -1,5 +1,7 @@
-"""The pictures that come with the package: each has a class, a source and a licence, and together they stay small."""
+"""The pictures that come with the package: each has a class, a source and a licence, and together they stay small. And
+the tables of a model that began at random."""
 
+import numpy as np
 from PIL import Image
 
 from minivit import samples
@@ -24,3 +26,20 @@ def test_photos_are_pictures_and_small():
             assert picture.format == "JPEG" and min(picture.size) >= 180
             picture.load()
     assert sum(path.stat().st_size for path in photos) <= 300_000
+
+
+def test_the_tables_of_a_plain_start_are_learned_ones():
+    tables = samples.plain_start()
+    assert {name: (a.shape, a.dtype) for name, a in tables.items()} == {
+        "filters": ((48, 128), np.float32), "positions": ((1, 65, 128), np.float32)}
+    places = tables["positions"][0, 1:] - tables["positions"][0, 1:].mean(axis=0)                    # (64, 128)
+    places /= np.linalg.norm(places, axis=1, keepdims=True)
+    similarity = places @ places.T - 2 * np.eye(64)
+    rows, columns = np.divmod(np.arange(64), 8)
+    likest = similarity.argmax(axis=1)
+    steps = np.abs(rows - rows[likest]) + np.abs(columns - columns[likest])
+    assert (steps == 1).mean() > 0.9                                     # nobody told it of a grid
+    filters = tables["filters"].reshape(4, 4, 3, 128)
+    smooth = np.abs(np.diff(filters, axis=1)).mean() / np.abs(filters).mean()
+    noise = np.random.default_rng(0).standard_normal(filters.shape)
+    assert smooth < 0.9 * np.abs(np.diff(noise, axis=1)).mean() / np.abs(noise).mean()

@@ -31,9 +31,12 @@ def of_norms(evidence, names):
     eps, weight = np.concatenate(estimates), np.concatenate(weights)
     if not np.isfinite(eps).all():
         return None
-    # Tokens of small variance show eps best: the relative error of the ratio is alike for all.
+    # Tokens of small variance show eps best: the relative error of the ratio is alike for all. Where one token has
+    # nearly all of the weight it agrees with itself, so the error is no smaller than what all tokens together show.
     mean = float((weight * eps).sum() / weight.sum())
-    error = float(np.sqrt((weight ** 2 * (eps - mean) ** 2).sum()) / weight.sum())
+    apart = weight * (eps - mean) ** 2
+    error = float(max(np.sqrt((weight * apart).sum()) / weight.sum(),
+                      np.sqrt(apart.sum() / max(1, len(eps) - 1) / weight.sum())))
     own = evidence.model.config.layer_norm_eps
     reach = 4 * error + 1e-4 * abs(mean)
     if abs(mean - own) <= reach or mean >= 1:

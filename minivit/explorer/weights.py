@@ -1,7 +1,7 @@
-"""Weights for the wire: a .safetensors file under timm's names, of at most 3 MB where that can be.
+"""Weights for the wire: a .safetensors file under timm's names, of at most 6 MB where that can be.
 
     float32     exact, 4 bytes a number
-    float16     2 bytes; every packaged weight lies well within its range, and keeps 11 bits
+    float16     2 bytes, 11 significant bits; the packaged weights are stored so, and are sent as they are
     int8        1 byte: each row of a matrix, the weights of one unit, is q · scale with whole q from -127 to 127 and
                 a float32 scale, max |row| / 127, in a tensor beside it called NAME.scale; the rest is float16
 """
@@ -15,7 +15,7 @@ from ..checkpoints import safetensors_file, safetensors_writing
 from ..checkpoints.native import KEY, describe
 from ..checkpoints.timm import state_dict
 
-WIRE = 3_000_000                        # bytes that a reader is asked to load
+WIRE = 6_000_000                        # bytes that a reader is asked to load
 ENCODINGS = ("float32", "float16", "int8")
 EMBEDDINGS = ("cls_token", "pos_embed")
 
@@ -23,7 +23,7 @@ EMBEDDINGS = ("cls_token", "pos_embed")
 def encode(model, encoding=None):
     """A model as the bytes of a .safetensors file that the page reads.
 
-    encoding: one of ENCODINGS; by default float16 where the file has at most 3 MB, else int8. Raises ValueError.
+    encoding: one of ENCODINGS; by default float16 where the file has at most 6 MB, else int8. Raises ValueError.
     """
     if encoding is None:
         data = encode(model, "float16")

@@ -83,7 +83,7 @@ def work(batches, model, wanted, client, send_files=False):
     first = next(batches, None)
     if first is None:
         return
-    client.register_plugin(_model_plugin(distributed, name, model.to("cpu")), name=name)
+    _send(client, _model_plugin(distributed, name, model.to("cpu")), name)
     running = deque()                                                    # (future, batch), as its rows are wanted
     try:
         if not send_files:
@@ -101,6 +101,19 @@ def work(batches, model, wanted, client, send_files=False):
     finally:
         client.cancel([future for future, _ in running])
         client.unregister_worker_plugin(name)
+
+
+def _send(client, plugin, name):
+    """Register the plug-in. A worker that dies while it is sent ends the call, not those that live: it is sent anew."""
+    from distributed.comm import CommClosedError
+    for left in reversed(range(TRIES)):
+        try:
+            client.register_plugin(plugin, name=name)
+            return
+        except CommClosedError:
+            if not left:
+                raise RuntimeError("the workers die while the model is sent to them: it may be too large for their "
+                                   "memory") from None
 
 
 def _finished(client, future, batch, name, wanted):

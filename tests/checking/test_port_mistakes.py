@@ -120,6 +120,19 @@ def test_the_eps_of_a_float32_port_is_named_rightly_or_not_at_all(model, x, scal
         assert "eps is 0.001" in comparison.cause
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_eps_is_not_sure_where_one_token_agrees_with_itself(model, seed):
+    """[CLS] has a much smaller variance than the patches, and with it nearly all of the weight."""
+    quiet = np.ones((SMALL.num_tokens, 1))
+    quiet[0] = 0.03
+    small = model.with_params({**model.params, "cls_token": model.params["cls_token"] * quiet[0],
+                               "pos_embed": model.params["pos_embed"] * quiet})
+    change = [(port_mistakes.XHAT, "xhat = (x - mean) / np.sqrt(variance + np.float32(1e-12))")]
+    steps = run(small, images(SMALL, B=1, seed=seed), change, np.float32)
+    cause = minivit.compare(small, steps).cause or ""
+    assert "layer_norm_eps=" not in cause or "eps is 1e-12" in cause, cause
+
+
 @pytest.mark.parametrize("only_logits", [False, True])
 def test_sharp_attention_in_float32_is_rounding(monkeypatch, x, only_logits):
     """Rounding that grows through twelve layers of sharp attention is larger than float32's usual tolerance.

@@ -1,5 +1,6 @@
 """Rollout, attention distance, spread, occlusion and cost: against hand computations, plain loops and known cases."""
 
+import itertools
 import math
 
 import matplotlib
@@ -13,6 +14,7 @@ from minivit.engine import tiles
 from minivit.explain.answers import occlusion
 from minivit.explain.attention import distance, spread
 from minivit.explain.attention.by_layer import attention_by_layer_figure
+from minivit.explain.attention.maps import attention_maps_figure
 from minivit.explain.attention.rollout import rollout, rollout_figure, rollout_filmstrip
 from minivit.explain.attention.sliders import explore_attention
 from minivit.explain.costs import attention_cost, measuring
@@ -332,6 +334,28 @@ def test_the_figure_by_layer_lies_over_the_image(close_figures):
     assert np.array_equal(over.get_array()[::2, ::2], attention_maps[0][0, 0, 1:].reshape(2, 2))
 
 
+@pytest.mark.parametrize("heads", [3, 4, 6, 8, 12])
+def test_titles_of_a_row_of_maps_do_not_touch(heads, close_figures):
+    figure = attention_maps_figure(np.zeros((32, 32, 3)), random_attention(heads, 65, 65), (8, 8), [0, 1, 37], "maps")
+    figure.draw_without_rendering()
+    titles = [ax.title.get_window_extent() for ax in figure.axes if ax.get_title()]
+    assert len(titles) == 3 * (heads + 1)
+    for row in range(3):
+        boxes = titles[row * (heads + 1):(row + 1) * (heads + 1)]
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+        assert boxes[0].x0 >= 0
+
+
+def test_each_map_of_occlusion_has_its_own_scale_and_says_which(close_figures):
+    maps = np.array([[[1.0, -2.0], [0.5, 0.0]], [[0.01, 0.0], [0.02, -0.005]]])
+    figure = occlusion.counter_check_figure(np.zeros((2, 4, 4, 3)), maps, {"other": np.abs(maps)}, ["a", "b"])
+    shown = [ax for ax in figure.axes if ax.get_xlabel()]
+    assert [ax.get_xlabel() for ax in shown] == ["±2 nats", "±0.02 nats"]
+    for ax, one in zip(shown, maps):
+        np.testing.assert_allclose(drawn(ax), one / np.abs(one).max())
+        assert ax.images[0].get_clim() == (-1, 1)
+
+
 def test_the_filmstrip_shows_rollout_growing_by_a_layer(close_figures):
     layers = [random_attention(2, 5, 5, seed=i) for i in range(3)]
     figure = rollout_filmstrip(np.zeros((8, 8, 3)), layers, (2, 2))
@@ -377,9 +401,11 @@ def test_sliders_draw_the_map_that_they_stand_for(monkeypatch):
     monkeypatch.setattr("minivit.explain.attention.sliders.plt.show", lambda: shown.append(plt.gcf()))
     p = minivit.forward(minivit.samples.CAT)
     draw, sliders = explore_attention(p)
-    assert sliders == {"layer": (0, 5), "row": (0, 7), "column": (0, 7)}
+    config = p.model.config
+    rows, columns = config.grid
+    assert sliders == {"layer": (0, config.num_layers - 1), "row": (0, rows - 1), "column": (0, columns - 1)}
     draw(layer=2, row=3, column=4)
-    rows = np.array([ax.images[0].get_array() for ax in shown[0].axes if ax.get_title().startswith("head")])
-    asked = p.attention[2][:, 1 + 3 * 8 + 4, 1:].reshape(4, 8, 8)
-    np.testing.assert_array_equal(rows.reshape(2, 4, 8, 8)[1], asked)
+    drawn = np.array([ax.images[0].get_array() for ax in shown[0].axes if ax.get_title().startswith("head")])
+    asked = p.attention[2][:, 1 + 3 * columns + 4, 1:].reshape(config.num_heads, rows, columns)
+    np.testing.assert_array_equal(drawn.reshape(2, config.num_heads, rows, columns)[1], asked)
     plt.close("all")

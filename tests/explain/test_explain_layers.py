@@ -273,6 +273,17 @@ def test_figures_name_what_they_show(model, prediction):
         matplotlib.pyplot.close(figure)
 
 
+def test_the_fitted_temperature_is_marked(prediction):
+    truths = np.array([0, 1, 2, 3])
+    without = temperature.temperature_figure(prediction.logits, truths, [0.5, 1, 2], list("abcde"))
+    figure = temperature.temperature_figure(prediction.logits, truths, [0.5, 1, 2], list("abcde"), fitted=0.75)
+    marked = [line for line in figure.axes[1].lines if "fitted" in str(line.get_label())]
+    assert [list(line.get_xdata()) for line in marked] == [[0.75, 0.75]]
+    assert len(without.axes[1].lines) + 1 == len(figure.axes[1].lines)
+    for drawn in (without, figure):
+        matplotlib.pyplot.close(drawn)
+
+
 def test_hidden_units_figure_has_a_row_a_unit(prediction):
     images = np.zeros((4, 8, 12, 3), np.uint8)
     figure = hidden_units.hidden_units_figure(prediction.trace["layer.0.hidden"], images, [0, 5], 4, count=3)

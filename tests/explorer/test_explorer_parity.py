@@ -175,8 +175,8 @@ CONFIGS = {
                               image_size=8, pool="mean"),
     "one head, a large patch, no positions": dict(patch_size=8, width=12, num_layers=2, mlp_width=9, num_heads=1,
                                                   num_classes=11, image_size=24, position="none"),
-    "as the next packaged model": dict(patch_size=4, width=192, num_layers=9, mlp_width=384, num_heads=6,
-                                       num_classes=10, image_size=32),
+    "of another size, as the packaged model once was": dict(patch_size=4, width=128, num_layers=6, mlp_width=512,
+                                                            num_heads=4, num_classes=10, image_size=32),
 }
 
 RUN = """

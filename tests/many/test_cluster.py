@@ -91,9 +91,10 @@ def test_workers_that_die_cost_no_row_and_double_none(tmp_path):
     embed_to(tmp_path / "a.csv", tmp_path / "in", minivit.load(), Wanted(), batch_size=4)
     local = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True)
     client = distributed.Client(local)
-    killed, ended, rng = [], threading.Event(), random.Random(0)
+    killed, begun, ended, rng = [], threading.Event(), threading.Event(), random.Random(0)
 
     def kill():
+        begun.wait()                                     # until the workers have the model, however long that takes
         while not ended.wait(rng.uniform(0.5, 1.5)) and len(killed) < 6:
             pids = [worker.pid for worker in local.workers.values() if getattr(worker, "pid", None)]
             if pids:
@@ -106,15 +107,39 @@ def test_workers_that_die_cost_no_row_and_double_none(tmp_path):
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        slow = lambda count: time.sleep(0.1)             # noqa: E731  so that several die before the end
+        def slow(count):                                 # so that several die before the end
+            begun.set()
+            time.sleep(0.1)
+
         assert embed_to(tmp_path / "b.csv", tmp_path / "in", minivit.load(), Wanted(), batch_size=4, cluster=client,
                         advance=slow) == (240, 2)
     finally:
         ended.set()
+        begun.set()
         killer.join()
         cluster.disconnect(client)
     assert len(killed) >= 2
     assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
+
+
+@pytest.mark.parametrize("deaths", [1, cluster.TRIES])
+def test_a_worker_that_dies_while_the_model_is_sent(client, tmp_path, monkeypatch, deaths):
+    from distributed.comm import CommClosedError
+    make(tmp_path / "in", 4)
+    register, died = client.register_plugin, []
+
+    def dying(plugin, name):
+        if len(died) < deaths:
+            died.append(name)
+            raise CommClosedError("in <TCP>: Stream is closed")
+        return register(plugin, name=name)
+
+    monkeypatch.setattr(client, "register_plugin", dying)
+    if deaths < cluster.TRIES:
+        assert len(list(minivit.embed(tmp_path / "in", cluster=client))) == 4
+        return
+    with pytest.raises(RuntimeError, match="the workers die while the model is sent to them"):
+        list(minivit.embed(tmp_path / "in", cluster=client))
 
 
 def test_files_that_workers_do_not_see_are_told(client, tmp_path, monkeypatch):

@@ -25,15 +25,19 @@ def few_pictures_figure(pictures, labels, columns):
 def repeated_curves_figure(steps, accuracies, guess):
     """Mean accuracy over the steps, with a bar of one standard deviation each way over the repetitions.
 
-    steps: (S,). accuracies: {name: (repetitions, S) between 0 and 1}. guess: the share that guessing gets right.
+    The curves are moved a little apart along the steps, so that no bar hides another. steps: (S,). accuracies: {name:
+    (repetitions, S) between 0 and 1}. guess: the share that guessing gets right.
     Returns a figure.
     """
     figure, ax = plt.subplots(figsize=(WIDTH * 0.8, 3.4))
-    for (name, found), colour in zip(accuracies.items(), COLOURS):
-        ax.errorbar(steps, 100 * found.mean(axis=0), 100 * found.std(axis=0, ddof=1), marker="o", markersize=4,
+    apart = np.ptp(steps) / 80
+    for n, ((name, found), colour) in enumerate(zip(accuracies.items(), COLOURS)):
+        beside = np.asarray(steps) + (n - (len(accuracies) - 1) / 2) * apart
+        ax.errorbar(beside, 100 * found.mean(axis=0), 100 * found.std(axis=0, ddof=1), marker="o", markersize=4,
                     capsize=3, color=colour, label=name)
     ax.axhline(100 * guess, color="black", linestyle=":", linewidth=1, label="guessing")
     ax.set(xlabel="step", ylabel="right (%)")
     ax.grid(alpha=0.3)
+    ax.set_xticks(steps)
     ax.legend(loc="upper left")
     return figure

@@ -55,15 +55,18 @@ def rank_correlation(a, b):
 def counter_check_figure(images, occlusion, others, titles):
     """A column an image: the image, its occlusion map, and other maps below. others: {name: (B, rows, columns)}.
 
-    Occlusion is signed: white is no effect. Every other map has its own scale, from its smallest to its largest value.
+    Occlusion is signed: white is no effect, and below each of its maps stands how far, in nats, its scale reaches to
+    both sides. Every other map has its own scale too, from its smallest to its largest value.
     """
-    figure, axes = plt.subplots(2 + len(others), len(images), figsize=(WIDTH, 2.6 + 1.1 * len(others)), squeeze=False)
+    figure, axes = plt.subplots(2 + len(others), len(images), figsize=(WIDTH, 2.8 + 1.1 * len(others)), squeeze=False)
     for ax, image, title in zip(axes[0], images, titles):
         ax.imshow(image)
         ax.set_title(title, fontsize=9.5)
     for ax, one in zip(axes[1], occlusion):
-        mesh = ax.imshow(one, **signed_limits(occlusion))
-    figure.colorbar(mesh, ax=axes[1].tolist(), label="nats", fraction=0.02, pad=0.01)
+        largest = np.abs(one).max() or 1.0
+        mesh = ax.imshow(one / largest, **signed_limits(np.ones(1)))
+        ax.set_xlabel(f"±{largest:.2g} nats", fontsize=8)
+    figure.colorbar(mesh, ax=axes[1].tolist(), label="relative", fraction=0.02, pad=0.01)
     for row, (name, maps) in zip(axes[2:], others.items()):
         for ax, one in zip(row, maps):
             mesh = ax.imshow((one - one.min()) / (one.max() - one.min()))

@@ -34,7 +34,7 @@ def right_and_wrong_figure(images, labels, probabilities, names, across=8):
             ax.imshow(images[n])
             ax.set_title(f"{names[said[n]]}\n{100 * probabilities[n, said[n]]:.0f} %", color=colour)
             if said[n] != labels[n]:
-                ax.set_xlabel(f"is: {names[labels[n]]}")
+                ax.set_xlabel(f"is: {names[labels[n]]}", fontsize=9.5)
         for ax in row:
             bare(ax)
     axes[0, 0].set_ylabel("right")

@@ -18,8 +18,11 @@ def temperature_curve(logits, labels, temperatures):
 
 
 @styled
-def temperature_figure(logits, labels, temperatures, names, example=0):
-    """Left: one image's probabilities at three temperatures. Right: loss and certainty of all, over the temperature."""
+def temperature_figure(logits, labels, temperatures, names, example=0, fitted=None):
+    """Left: one image's probabilities at three temperatures. Right: loss and certainty of all, over the temperature.
+
+    fitted: a temperature that was fitted elsewhere, marked by a line. Returns a figure.
+    """
     losses, sure = temperature_curve(logits, labels, temperatures)
     right = float((logits.argmax(axis=-1) == labels).mean())
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.6))
@@ -35,9 +38,11 @@ def temperature_figure(logits, labels, temperatures, names, example=0):
     axes[1].semilogx(temperatures, sure, "--", color=COLOURS[1], label="mean probability of the answer")
     axes[1].axhline(right, color=FAINT, linestyle=":", label="share of right answers")
     axes[1].axvline(1, color=FAINT, linewidth=0.8)
+    if fitted is not None:
+        axes[1].axvline(fitted, color=COLOURS[2], linestyle="-.", label=f"the fitted temperature, {fitted:.2f}")
     axes[1].set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
     axes[1].minorticks_off()
     axes[1].set(xlabel="temperature", ylabel="nats, and shares of one", ylim=(0, None),
                 title=f"{len(labels)} test images")
-    axes[1].legend()
+    axes[1].legend(frameon=True, facecolor="white", edgecolor="none", framealpha=1)
     return figure

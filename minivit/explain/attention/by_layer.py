@@ -17,7 +17,7 @@ def attention_by_layer_figure(attention, grid, query=0, title=None, image=None, 
     """
     maps = np.stack([attention_map(a, query, grid, before) for a in attention])             # (L, H, rows, columns)
     L, H = maps.shape[:2]
-    figure, axes = plt.subplots(H, L, figsize=(WIDTH, 1.5 * H + 0.5), squeeze=False)
+    figure, axes = plt.subplots(H, L, figsize=(WIDTH, min(1.5, 0.93 * WIDTH / L) * H + 0.6), squeeze=False)
     for h in range(H):
         for layer in range(L):
             ax = axes[h][layer]

@@ -46,15 +46,17 @@ def attention_maps_figure(image, attention, grid, queries, title=None, over=Fals
     H, T = attention.shape[:2]
     names = names_before(T, grid, before)
     outside = names[0] if len(names) == 1 else "before"
-    figure, axes = plt.subplots(len(queries), H + 1, figsize=(WIDTH, 2.25 * len(queries) + 0.4), squeeze=False)
+    comma, size = (", ", 10.5) if H <= 4 else (",\n", 10.5 if H <= 8 else 8)            # titles as wide as the maps
+    height = 2.25 if H <= 4 else 0.9 * WIDTH / (H + 1) + 0.55
+    figure, axes = plt.subplots(len(queries), H + 1, figsize=(WIDTH, height * len(queries) + 0.4), squeeze=False)
     for query, row in zip(queries, axes):
         maps = attention_map(attention, query, grid, before)            # (H, rows, columns)
-        _draw_query(row[0], image, query, grid, names)
+        _draw_query(row[0], image, query, grid, names, comma, size)
         for h, ax in enumerate(row[1:]):
             mesh = draw_map(ax, maps[h], maps.max(), image if over else None)
             bare(ax)
-            own = f", {outside} {attention[h, query, :len(names)].sum():.2f}" if names else ""
-            ax.set_title(f"head {h}{own}", fontsize=10.5)
+            own = f"{outside} {attention[h, query, :len(names)].sum():.2f}" if names else ""
+            ax.set_title(comma.join(filter(None, [f"head {h}", own])), fontsize=size)
         figure.colorbar(mesh, ax=row[1:].tolist(), label="weight", shrink=0.9)
     figure.suptitle(title)
     return figure
@@ -71,18 +73,18 @@ def draw_map(ax, weights, largest, image=None):
     return ax.imshow(shown, cmap="inferno", vmin=0, vmax=largest, alpha=0.65)
 
 
-def _draw_query(ax, image, query, grid, names):
+def _draw_query(ax, image, query, grid, names, comma, size):
     """The image, with the patch framed that asks; names: of the tokens that have no place in it."""
     rows, columns = grid
     draw_picture(ax, image)
     patch = query - len(names)
     if patch < 0:
-        ax.set_title(f"from {names[query]}")
+        ax.set_title(f"from {names[query]}", fontsize=size)
     else:
         height, width = np.shape(image)[0] / rows, np.shape(image)[1] / columns
         row, column = divmod(patch, columns)
         ax.add_patch(plt.Rectangle((column * width - 0.5, row * height - 0.5), width, height, fill=False,
                                    edgecolor=COLOURS[1], linewidth=2.5))
-        ax.set_title(f"from row {row}, column {column}")
+        ax.set_title(f"from row {row}{comma}column {column}", fontsize=size)
     bare(ax)
     ax.set(xlabel="", ylabel="")

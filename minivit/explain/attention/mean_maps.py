@@ -23,9 +23,10 @@ def mean_maps_figure(image, attention, grid, query=0, before=None):
     `maps.names_before` has it. Returns a figure.
     """
     maps = mean_maps(attention, grid, query, before)
-    columns = min(len(maps), 6)
-    rows = -(-len(maps) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 2.3 * rows), squeeze=False)
+    rows = -(-len(maps) // 6)                                           # six in a row at most
+    columns = -(-len(maps) // rows)
+    panel = min(WIDTH / columns, 2.5) + 0.85                            # its title included
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, panel * rows), squeeze=False)
     height, width = np.shape(image)[0] / grid[0], np.shape(image)[1] / grid[1]
     for layer, (ax, weights) in enumerate(zip(axes.flat, maps)):
         draw_map(ax, weights, weights.max(), image)

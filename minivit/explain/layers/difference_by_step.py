@@ -32,7 +32,7 @@ def difference_figure(comparisons, rounding=None):
     starts = [next(n for n, name in enumerate(names) if name.startswith(f"layer.{i}.")) for i in layers]
     ends = [n for n, name in enumerate(names) if name in ("pixels", "norm")]
     ticks = {**{n: names[n] for n in ends}, **{n: f"layer {i}" for n, i in zip(starts, layers)}}
-    ax.set_xticks(sorted(ticks), [ticks[n] for n in sorted(ticks)], rotation=30, ha="right")
+    ax.set_xticks(sorted(ticks), [ticks[n] for n in sorted(ticks)], rotation=45, ha="right", rotation_mode="anchor")
     ax.set(yscale="log", ylim=(FLOOR, 10), xlabel="step, in the network's order", ylabel="relative difference")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

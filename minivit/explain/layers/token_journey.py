@@ -38,7 +38,8 @@ def token_journey_figure(prediction, tokens):
     L, first, names = config.num_layers, config.num_prefix, tokens_before(config)
     stream = residual_stream(prediction.trace, L)                       # (L + 1, T, D)
     picture = denormalise(to_device(prediction.x[0], "cpu"), prediction.model.preprocessing)         # (H, W, 3)
-    figure, axes = plt.subplots(len(tokens), L + 2, figsize=(WIDTH, 1.75 * len(tokens)), squeeze=False)
+    height = 0.5 + WIDTH / (L + 2)                                      # of a row: a square frame and its title
+    figure, axes = plt.subplots(len(tokens), L + 2, figsize=(WIDTH, height * len(tokens)), squeeze=False)
     for token, row in zip(tokens, axes):
         draw_picture(row[0], picture, names[token] if token < first else f"token {token}")
         for layer, (ax, frame) in enumerate(zip(row[1:], stream)):

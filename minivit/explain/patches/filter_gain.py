@@ -26,11 +26,13 @@ def gains(weight, patch_size):
 
 @styled
 def gain_figure(patch_size, **weights):
-    """The waves themselves, and the gain for each under every weight given: gain_figure(4, random=E0, trained=E)."""
+    """The waves themselves, and the gain for each under every weight given: gain_figure(4, random=E0, trained=E).
+
+    The number is the gain; the colour compares it with the largest of its panel.
+    """
     P = patch_size
     patterns = cosine_patterns(P).reshape(P, P, P, P, 3)[..., 0]
     tables = {name: gains(weight, P) for name, weight in weights.items()}
-    largest = max(table.max() for table in tables.values())
     figure, axes = plt.subplots(1, 1 + len(tables), figsize=(WIDTH, 3.2))
     for i in range(P):
         for j in range(P):
@@ -38,13 +40,13 @@ def gain_figure(patch_size, **weights):
                            vmin=-abs(patterns[i, j]).max(), vmax=abs(patterns[i, j]).max())
     axes[0].set(xlim=(-0.5, P - 0.5), ylim=(P - 0.5, -0.5), title="the waves", facecolor="#8fb3d9")
     for ax, (name, table) in zip(axes[1:], tables.items()):
-        mesh = ax.imshow(table, vmin=0, vmax=largest)
+        mesh = ax.imshow(table / table.max(), vmin=0, vmax=1)
         ax.set_title(f"gain, {name} weights")
         for (i, j), gain in np.ndenumerate(table):
             ax.text(j, i, f"{gain:.2f}", ha="center", va="center", fontsize=9,
-                    color="black" if gain > 0.6 * largest else "white")
+                    color="black" if gain > 0.6 * table.max() else "white")
     for ax in axes:
         ax.set(xticks=range(P), yticks=range(P), xlabel="half waves across")
     axes[0].set_ylabel("half waves down")
-    figure.colorbar(mesh, ax=axes, label="gain (length out / length in)", shrink=0.8)
+    figure.colorbar(mesh, ax=axes, label="gain / largest of the panel", shrink=0.8)
     return figure

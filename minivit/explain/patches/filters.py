@@ -33,19 +33,36 @@ def filters_figure(weight, patch_size, random_weight=None, count=28):
 
     random_weight: an untrained weight of the same shape, whose curve is drawn for comparison.
     """
-    components, share = filter_components(weight)
+    components, _ = filter_components(weight)
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), width_ratios=(1.25, 1.25, 1))
     _draw_sheet(axes[0], as_pictures(np.asarray(weight).T[:count], patch_size),
                 f"{count} of the {weight.shape[1]} filters")
     _draw_sheet(axes[1], as_pictures(components[:count], patch_size), f"the first {count} principal components")
-    numbers = np.arange(1, len(share) + 1)
-    axes[2].plot(numbers, 100 * share.cumsum(), color=COLOURS[0], label="trained")
-    if random_weight is not None:
-        random_share = filter_components(random_weight)[1]
-        axes[2].plot(numbers, 100 * random_share.cumsum(), "--", color=COLOURS[1], label="random")
-    axes[2].set(xlabel="principal components", ylabel="variance explained (%)", ylim=(0, 102))
-    axes[2].legend(loc="lower right")
+    _draw_shares(axes[2], {"trained": weight} | ({} if random_weight is None else {"random": random_weight}))
     return figure
+
+
+@styled
+def filters_before_and_after_figure(start, trained, patch_size, random_weight, count=28):
+    """The same `count` filters at the start and trained, and the variance explained by the components of each.
+
+    start, trained: (P²C, D) each. random_weight: one without any order, whose curve is drawn for comparison.
+    """
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), width_ratios=(1.25, 1.25, 1))
+    for ax, weight, title in ((axes[0], start, f"{count} of the {start.shape[1]} filters at the start"),
+                              (axes[1], trained, "the same filters, trained")):
+        _draw_sheet(ax, as_pictures(np.asarray(weight).T[:count], patch_size), title)
+    _draw_shares(axes[2], {"trained": trained, "random": random_weight, "start": start})
+    return figure
+
+
+def _draw_shares(ax, weights):
+    """The variance explained by the first components of each weight. weights: {name: (P²C, D)}."""
+    for (name, weight), colour, line in zip(weights.items(), COLOURS, ("-", "--", ":")):
+        share = filter_components(weight)[1]
+        ax.plot(np.arange(1, len(share) + 1), 100 * share.cumsum(), line, color=colour, label=name)
+    ax.set(xlabel="principal components", ylabel="variance explained (%)", ylim=(0, 102))
+    ax.legend(loc="lower right")
 
 
 def _draw_sheet(ax, pictures, title, columns=7):

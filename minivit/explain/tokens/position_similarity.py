@@ -35,11 +35,12 @@ def similarity_by_distance_in_the_sequence(tiles):
 @styled
 def similarity_figure(grid, **tables):
     """Tiles for each table given, similarity_figure((8, 8), random=E0, trained=E), each table on its own scale, from
-    its lowest cosine to 1. Returns a figure.
+    its lowest cosine to 1. Up to three beside each other, more in lines of two. Returns a figure.
     """
-    figure, axes = plt.subplots(1, len(tables), figsize=(WIDTH, 4.2), squeeze=False)
+    lines, across = (1, len(tables)) if len(tables) <= 3 else (-(-len(tables) // 2), 2)
+    figure, axes = plt.subplots(lines, across, figsize=(WIDTH, 4.2 * lines), squeeze=False)
     rows, columns = grid
-    for ax, (name, table) in zip(axes[0], tables.items()):
+    for ax, (name, table) in zip(axes.ravel(), tables.items()):
         tiles = similarity_tiles(table, grid)
         for i in range(rows):
             for j in range(columns):
@@ -48,15 +49,19 @@ def similarity_figure(grid, **tables):
         ax.set(xlim=(0, columns), ylim=(rows, 0), title=name.replace("_", " "), xlabel="patch column")
         ax.set_xticks(np.arange(columns) + 0.5, range(columns))
         ax.set_yticks(np.arange(rows) + 0.5, range(rows))
-        figure.colorbar(mesh, ax=ax, label="cosine similarity", orientation="horizontal")
-    axes[0, 0].set_ylabel("patch row")
+        figure.colorbar(mesh, ax=ax, label="cosine similarity",
+                        orientation="horizontal" if lines == 1 else "vertical", pad=0.05 if lines == 1 else 0.02)
+    for ax in axes.ravel()[len(tables):]:
+        ax.axis("off")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("patch row")
     return figure
 
 
 @styled
 def sequence_distance_figure(columns, **curves):
-    """Similarity against distance in the sequence; dashed lines where two patches are in the same column."""
-    figure, ax = plt.subplots(figsize=(WIDTH, 3))
+    """Similarity against distance in the sequence; dotted lines where two patches are in the same column."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.6))
     for (name, curve), colour in zip(curves.items(), COLOURS):
         ax.plot(range(1, len(curve)), curve[1:], color=colour, marker=".", label=name.replace("_", " "))
     for n in range(columns, len(curve), columns):
@@ -64,7 +69,7 @@ def sequence_distance_figure(columns, **curves):
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set(xlabel=f"places apart in the sequence (dotted: a multiple of {columns}, right below each other)",
            ylabel="mean cosine similarity")
-    ax.legend()
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 

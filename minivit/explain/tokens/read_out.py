@@ -66,6 +66,6 @@ def read_out_accuracy_figure(accuracies, chance, count):
         ax.errorbar(range(len(shares)), 100 * shares, 100 * np.sqrt(shares * (1 - shares) / count), color=colour,
                     marker=marker, capsize=3, label=name)
     ax.axhline(100 * chance, color="black", linestyle="--", linewidth=1, label="guessing")
-    ax.set(xlabel="layers passed", ylabel="right class (%)", ylim=(0, None))
+    ax.set(xlabel="layers passed", ylabel="right class (%)", ylim=(0, None), xticks=range(len(shares)))
     ax.legend(loc="upper left")
     return figure

@@ -15,5 +15,6 @@ def shuffle_spread_figure(changes, chosen=None):
     if chosen is not None:
         ax.axvline(changes[chosen], color=COLOURS[1], label="the picture above")
     ax.set(xlabel="largest change of a probability when the patches are shuffled", ylabel="images", xlim=(0, 1))
-    ax.legend()
+    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
     return figure

@@ -31,5 +31,5 @@ def shuffle_figure(picture, shuffled, labels, **answers):
         ax.set_yticks(places, labels)
         ax.invert_yaxis()
         ax.set(xlim=(0, 100), xlabel="probability (%)", title=name.replace("_", " "))
-        ax.legend(loc="lower right")
+        ax.legend(loc="best")
     return figure

@@ -14,7 +14,7 @@ export function controls(app, node) {
   const heat = el("input", { type: "range", id: "temperature", "aria-label": "Temperature of the softmax", title: "Scores are divided by it before the softmax", min: -2, max: 2, step: 0.05, "aria-describedby": "heat-value",
     oninput: () => app.change({ temperature: Number((2 ** heat.value).toFixed(3)) }) });
   const heat_value = el("output", { id: "heat-value" });
-  const reset = el("button", { id: "reset", onclick: () => app.reset() }, "Undo all changes");
+  const reset = el("button", { id: "reset", onclick: () => app.reset() }, "Undo all");
   const flip = (set, key, on) => { on ? set.delete(key) : set.add(key); app.change(); };
   clear(node,
     el("div", { class: "row" }, el("div", { class: "field" }, el("span", {}, explained("{Token|token}")), token),
