@@ -4,14 +4,14 @@
 """
 
 import json
+import textwrap
 from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "gpu_results.json", ROOT / "docs" / "gpu.md"
 BEGIN, END = "<!-- a session's results, by benchmarks/gpu_page.py -->", "<!-- end of the results -->"
-NOTHING = ("**No GPU could be had so far: nothing of this has been run on one, and there are no GPU timings of this "
-           "package.**")
+NOTHING = "**No session on a GPU is recorded here.**"
 
 
 def main():
@@ -41,7 +41,7 @@ def text(parts):
         lines += ["", f"**{name}**, {part['began']}, {part.get('seconds', 0):.0f} s: {part['end']}"
                   + (f"; {'; '.join(of_machine)}" if of_machine else "")]
         if "note" in part:
-            lines += ["", part["note"]]
+            lines += ["", *textwrap.wrap(part["note"], 120, break_on_hyphens=False)]
         outcomes = Counter(r["outcome"] for r in part["results"] if "outcome" in r)
         if outcomes:
             lines += ["", ", ".join(f"{count} {name.lower()}" for name, count in sorted(outcomes.items()))]

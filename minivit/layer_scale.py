@@ -6,6 +6,8 @@ It stands between a branch of a layer and the residual connection. γ (D,) begin
 layer begins as the identity and deep networks can be trained. CaiT, DeiT III and DINOv2 have it, the plain ViT has not.
 """
 
+from .engine.column_sums import column_sums
+
 
 def forward(x, params):
     """γ · x. x: (..., D). params: gamma (D,), or None for no LayerScale.
@@ -22,5 +24,4 @@ def backward(dy, cache):
     if cache is None:
         return dy, {}
     x, params = cache
-    axes = tuple(range(dy.ndim - 1))                                    # of images and tokens
-    return dy * params["gamma"], {"gamma": (x * dy).sum(axis=axes)}
+    return dy * params["gamma"], {"gamma": column_sums(x * dy)}         # (D,)

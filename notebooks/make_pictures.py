@@ -16,7 +16,7 @@ from PIL import Image
 FOLDER = Path(__file__).parent
 FIGURES = {"00_tour": 0, "01_receptive_field": 0, "02_patches": 0, "03_cls_token": 0, "04_positions": 3,
            "05_attention": 2, "06_mlp": 0, "07_layers": 0, "08_head": 1, "09_forward": 1, "10_backward": 7,
-           "11_training": 1, "12_what_it_sees": 9, "13_quadratic_cost": 0, "14_variants": 2,
+           "11_training": 1, "12_what_it_sees": 10, "13_quadratic_cost": 0, "14_variants": 2,
            "15_reference_weights": 0, "16_gpu": 0, "17_many_images": 1, "18_fine_tuning": 1,
            "19_relatives": 3}
 WIDTH = 480                                                             # pixels

@@ -14,7 +14,7 @@ import numpy as np
 
 import minivit
 from minivit.training.data import read_labelled_images
-from minivit.training.loop import _begin_random, hold_out
+from minivit.training.loop import begin_random, hold_out
 from minivit.training.recipe import Recipe
 
 FILE = Path(__file__).parent / "recorded" / "whitened.npz"
@@ -25,7 +25,7 @@ def whitened_filters(archive):
     packaged, recipe = minivit.load("cifar10"), Recipe(mimetic=True, whiten=True)
     model = minivit.init(packaged.config, seed=recipe.seed, preprocessing=packaged.preprocessing)
     data = read_labelled_images(archive, "train", model.config.height_width, model.preprocessing)
-    _begin_random(model, recipe, data, hold_out(data, recipe)[0])
+    begin_random(model, recipe, data, hold_out(data, recipe)[0])
     return model.params["patch_embed"]["proj"]["weight"]
 
 

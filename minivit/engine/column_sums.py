@@ -1,4 +1,4 @@
-"""The sum over all tokens of all images, as the gradient of a bias takes it."""
+"""The sum over all tokens of all images: the gradient of a parameter that serves all of them alike, as a bias does."""
 
 import numpy as np
 

@@ -83,9 +83,9 @@ def work(batches, model, wanted, client, send_files=False):
     first = next(batches, None)
     if first is None:
         return
-    _send(client, _model_plugin(distributed, name, model.to("cpu")), name)
     running = deque()                                                    # (future, batch), as its rows are wanted
     try:
+        _send(client, _model_plugin(distributed, name, model.to("cpu")), name)
         if not send_files:
             _check_seen(client, first[0])
         batches = chain([first], batches)
@@ -100,7 +100,7 @@ def work(batches, model, wanted, client, send_files=False):
             yield _finished(client, future, batch, name, wanted)
     finally:
         client.cancel([future for future, _ in running])
-        client.unregister_worker_plugin(name)
+        _forget(client, name)
 
 
 def _send(client, plugin, name):
@@ -114,6 +114,15 @@ def _send(client, plugin, name):
             if not left:
                 raise RuntimeError("the workers die while the model is sent to them: it may be too large for their "
                                    "memory") from None
+
+
+def _forget(client, name):
+    """Take the model from the workers again. One that dies meanwhile takes it along; none may ever have had it."""
+    from distributed.comm import CommClosedError
+    try:
+        client.unregister_worker_plugin(name)
+    except (CommClosedError, ValueError):
+        pass
 
 
 def _finished(client, future, batch, name, wanted):

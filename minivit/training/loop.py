@@ -68,7 +68,7 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
     if start is not None and (recipe.mimetic or recipe.whiten):
         raise ValueError("mimetic and whiten change random weights, and a start has its own: leave them out")
     if start is None:
-        _begin_random(model, recipe, data, kept)
+        begin_random(model, recipe, data, kept)
     else:
         model = _begin_with(start, model)
     about["start"] = None if start is None else fingerprint(model.params)
@@ -123,7 +123,7 @@ def _train(data, config, recipe, folder, start, preprocessing, device, save_seco
     return _after_epoch(state, model)
 
 
-def _begin_random(model, recipe, data, kept):
+def begin_random(model, recipe, data, kept):
     """Random weights changed in place as the recipe has it, the images held out unseen."""
     rng = np.random.default_rng([recipe.seed, 0, 0, 1])                 # no batch draws from these numbers
     if recipe.mimetic:

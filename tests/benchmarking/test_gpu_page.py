@@ -10,7 +10,7 @@ def test_the_page_is_that_of_the_committed_results():
 
 def test_without_results_the_page_says_so():
     page = f"before\n{gpu_page.BEGIN}\nold\n{gpu_page.END}\nafter\n"
-    assert "nothing of this has been run" in gpu_page.filled(page, None)
+    assert "No session on a GPU is recorded" in gpu_page.filled(page, None)
     assert "old" not in gpu_page.filled(page, None) and gpu_page.filled(page, None).endswith("\nafter\n")
 
 

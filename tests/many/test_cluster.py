@@ -134,7 +134,12 @@ def test_a_worker_that_dies_while_the_model_is_sent(client, tmp_path, monkeypatc
             raise CommClosedError("in <TCP>: Stream is closed")
         return register(plugin, name=name)
 
+    def leaving(name, unregister=client.unregister_worker_plugin):
+        unregister(name)
+        raise CommClosedError("in <TCP>: Stream is closed")
+
     monkeypatch.setattr(client, "register_plugin", dying)
+    monkeypatch.setattr(client, "unregister_worker_plugin", leaving)
     if deaths < cluster.TRIES:
         assert len(list(minivit.embed(tmp_path / "in", cluster=client))) == 4
         return

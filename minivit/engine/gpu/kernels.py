@@ -2,8 +2,9 @@
 
 On a GPU, one NumPy call is one kernel, and each passes over whole arrays in memory. `fused` runs a function of several
 calls in a few kernels: it records what the function does (`recording.py`) and writes this down (`kernel_source.py`),
-as one elementwise kernel for all that is assigned and one reduction kernel for each sum or mean on the way. What lies
-between is not kept but computed again where it is needed: arithmetic is cheaper than memory. Softmax is three kernels:
+as one elementwise kernel for all that is assigned and one reduction kernel for each sum or mean on the way (two for a
+sum over several axes). What lies between is not kept but computed again where it is needed: arithmetic is cheaper than
+memory. Softmax is three kernels:
 
     r₁ = max s        r₂ = Σ exp(s - r₁)        a = exp(s - r₁) / r₂
 

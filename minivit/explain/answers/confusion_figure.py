@@ -22,8 +22,8 @@ def confusion_figure(labels, predicted, names):
     left.barh(names, right, color=COLOURS[0])
     left.axvline((np.asarray(labels) == np.asarray(predicted)).mean() * 100, color=FAINT, linestyle="--")
     for place, value in enumerate(right):
-        left.text(value - 2, place, f"{value:.0f}", ha="right", va="center", color="white")
-    left.set(xlim=(0, 100), xlabel="right (%)", title="accuracy of each class")
+        left.text(2, place, f"{value:.0f}", ha="left", va="center", color="white")
+    left.set(xlim=(0, 100), xlabel="right (%); dashed: all classes together", title="accuracy of each class")
     left.invert_yaxis()
     shown = matrix.imshow(mistakes, cmap=MAGNITUDE, vmin=0)
     middle = mistakes.max() / 2

@@ -25,7 +25,7 @@ def temperature_figure(logits, labels, temperatures, names, example=0, fitted=No
     """
     losses, sure = temperature_curve(logits, labels, temperatures)
     right = float((logits.argmax(axis=-1) == labels).mean())
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.6))
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 4))
     K, shown = len(names), (0.5, 1.0, 2.0)
     for i, (t, colour) in enumerate(zip(shown, COLOURS)):
         axes[0].barh(np.arange(K) + 0.27 * (i - 1), 100 * softmax.forward(logits[example] / t)[0], 0.26, color=colour,
@@ -44,5 +44,5 @@ def temperature_figure(logits, labels, temperatures, names, example=0, fitted=No
     axes[1].minorticks_off()
     axes[1].set(xlabel="temperature", ylabel="nats, and shares of one", ylim=(0, None),
                 title=f"{len(labels)} test images")
-    axes[1].legend(frameon=True, facecolor="white", edgecolor="none", framealpha=1)
+    axes[1].legend(loc="upper center", bbox_to_anchor=(0.47, -0.17), ncols=2, columnspacing=1)
     return figure

@@ -37,7 +37,9 @@ def row_sums_figure(scores, weights, head):
         quotients.plot(weights[head, row] / right[head, row], color=colour, label=f"row {row}")
     quotients.axhline(1, color=FAINT, linewidth=1)
     quotients.set(xlabel="column: the token looked at", title="weight of the port / softmax")
-    quotients.legend()
+    low, high = quotients.get_ylim()
+    quotients.set_ylim(low - 0.35 * (high - low))                       # room for the legend, below all lines
+    quotients.legend(loc="lower left", ncols=2)
     sums.plot(weights[head].sum(axis=-1), ".", color=COLOURS[1], label="the port")
     sums.plot(right[head].sum(axis=-1), color=FAINT, linewidth=1, label="softmax")
     sums.set(xlabel="row: the token that asks", title="sum of the row")

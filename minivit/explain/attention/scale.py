@@ -57,7 +57,7 @@ def saturation_figure(measured):
         ax.semilogx(d, plain, "o-", color=COLOURS[1], label="softmax(q · k)")
         ax.semilogx(d, scaled, "s-", color=COLOURS[0], label="softmax(q · k / √d)")
         ax.set(title=heading, ylabel="mean over queries", ylim=(0, 1.05))
-    axes[1].legend(loc="center right")
+    axes[1].legend(loc="center right", bbox_to_anchor=(1, 0.3))             # between the two curves
     for ax in axes:
         ax.set(xlabel="width d of a head", xticks=d, xticklabels=d)
         ax.minorticks_off()

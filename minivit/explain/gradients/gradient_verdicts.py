@@ -26,7 +26,7 @@ def verdict_figure(curves, checks, smoothing=10):
         places = place + rng.uniform(-0.25, 0.25, len(errors))
         right.semilogx(errors, places, "o", markersize=4, color=colour, alpha=0.7)
     right.axvline(1e-7, color=FAINT, linestyle="--", linewidth=1)
-    right.text(1e-7, -0.62, "tolerance", ha="center", fontsize=10, color="#555555")
+    right.text(2e-7, -0.62, "tolerance", ha="left", va="center", fontsize=10, color="#555555")
     right.set_yticks(range(len(checks)), list(checks))
     right.set(xlim=(FLOOR / 2, 30), ylim=(len(checks) - 0.4, -0.75), xlabel="relative error, a dot per tensor",
               title="what gradient_check shows")

@@ -8,7 +8,7 @@ from ...images.preparation import denormalise
 from ..relatives import tokens_before
 from ..style import COLOURS, WIDTH, bare, draw_picture, signed_limits, styled
 
-LARGEST = 0.6                                                           # a cosine; few others reach it
+SHOWN = 98                                                              # per cent of a row's cosines, within its scale
 
 
 def similarities(tokens, token):
@@ -31,8 +31,9 @@ def residual_stream(trace, num_layers):
 def token_journey_figure(prediction, tokens):
     """A row per token, a frame per layer: over the photo, in grey, the token's cosine similarity with every patch.
 
-    The stronger the colour, the less of the photo shines through; colours end at ±LARGEST.
-    tokens: their numbers, 0 for [CLS] where there is one; a patch is framed. Returns a matplotlib figure.
+    The stronger the colour, the less of the photo shines through. Each row has its own scale, beyond which lie 2 % of
+    its cosines with other patches. tokens: their numbers, 0 for [CLS] where there is one; a patch is framed. Returns a
+    matplotlib figure.
     """
     config = prediction.model.config
     L, first, names = config.num_layers, config.num_prefix, tokens_before(config)
@@ -42,12 +43,14 @@ def token_journey_figure(prediction, tokens):
     figure, axes = plt.subplots(len(tokens), L + 2, figsize=(WIDTH, height * len(tokens)), squeeze=False)
     for token, row in zip(tokens, axes):
         draw_picture(row[0], picture, names[token] if token < first else f"token {token}")
-        for layer, (ax, frame) in enumerate(zip(row[1:], stream)):
+        cosines = np.stack([similarities(frame, token) for frame in stream])                # (L + 1, T)
+        others = np.delete(cosines, [*range(first), token], axis=1)
+        largest = float(np.percentile(np.abs(others), SHOWN)) or 1.0
+        for layer, (ax, frame) in enumerate(zip(row[1:], cosines)):
             ax.imshow(picture.mean(axis=-1), cmap="gray", vmin=0, vmax=1)
-            cosines = similarities(frame, token)[first:].reshape(config.grid)
             P = config.patch_size
-            shown = np.kron(cosines, np.ones((P, P)))                   # (H, W)
-            mesh = ax.imshow(shown, alpha=np.minimum(np.abs(shown) / LARGEST, 0.8), **signed_limits(LARGEST))
+            shown = np.kron(frame[first:].reshape(config.grid), np.ones((P, P)))            # (H, W)
+            mesh = ax.imshow(shown, alpha=np.minimum(np.abs(shown) / largest, 0.8), **signed_limits(largest))
             if ax.get_subplotspec().is_first_row():
                 ax.set_title("input" if layer == 0 else f"layer {layer - 1}")
         for ax in row:

@@ -34,7 +34,7 @@ def filters_figure(weight, patch_size, random_weight=None, count=28):
     random_weight: an untrained weight of the same shape, whose curve is drawn for comparison.
     """
     components, _ = filter_components(weight)
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), width_ratios=(1.25, 1.25, 1))
+    figure, axes = _two_sheets_and_a_plot()
     _draw_sheet(axes[0], as_pictures(np.asarray(weight).T[:count], patch_size),
                 f"{count} of the {weight.shape[1]} filters")
     _draw_sheet(axes[1], as_pictures(components[:count], patch_size), f"the first {count} principal components")
@@ -48,12 +48,19 @@ def filters_before_and_after_figure(start, trained, patch_size, random_weight, c
 
     start, trained: (P²C, D) each. random_weight: one without any order, whose curve is drawn for comparison.
     """
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), width_ratios=(1.25, 1.25, 1))
+    figure, axes = _two_sheets_and_a_plot()
     for ax, weight, title in ((axes[0], start, f"{count} of the {start.shape[1]} filters at the start"),
                               (axes[1], trained, "the same filters, trained")):
         _draw_sheet(ax, as_pictures(np.asarray(weight).T[:count], patch_size), title)
     _draw_shares(axes[2], {"trained": trained, "random": random_weight, "start": start})
     return figure
+
+
+def _two_sheets_and_a_plot():
+    """A figure and its three axes; the sheets end where they like, whatever the plot's labels need below."""
+    figure = plt.figure(figsize=(WIDTH, 2.45))
+    sheets, plot = figure.subfigures(1, 2, width_ratios=(2.5, 1.1))
+    return figure, (*sheets.subplots(1, 2), plot.subplots())
 
 
 def _draw_shares(ax, weights):

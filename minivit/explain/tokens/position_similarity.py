@@ -79,7 +79,8 @@ def position_table_figure(grid, **tables):
 
     tables: (T, D) or (1, T, D) each. Returns a figure; a table has one scale for its twelve, and white is zero.
     """
-    figure, axes = plt.subplots(len(tables), 12, figsize=(WIDTH, 1.4 * len(tables)), squeeze=False)
+    figure, axes = plt.subplots(len(tables), 13, figsize=(WIDTH, 1.4 * len(tables)), squeeze=False,
+                                width_ratios=[1] * 12 + [0.22])
     for row, (name, table) in zip(axes, tables.items()):
         patches = np.asarray(table).reshape(-1, np.shape(table)[-1])[-grid[0] * grid[1]:]             # (N, D)
         quarter = patches.shape[1] // 4
@@ -89,5 +90,5 @@ def position_table_figure(grid, **tables):
             bare(ax)
             ax.set_title(f"{feature}")
         row[0].set_ylabel(name.replace("_", " "))
-        figure.colorbar(mesh, ax=list(row), label="value", pad=0.01, aspect=8)
+        figure.colorbar(mesh, cax=row[-1], label="value")
     return figure

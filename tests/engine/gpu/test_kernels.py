@@ -13,6 +13,7 @@ from minivit.engine.gpu import kernels
 from minivit.engine.gpu.kernels import fused
 from minivit.engine.tiles import by_rows
 from minivit.training import optimiser
+from minivit.trees import flatten, tree_map
 from tests import strict_kernels
 from tests.strict_array import fake_cupy, on_device, on_host, watched
 
@@ -93,6 +94,25 @@ def test_narrow_arrays_are_written_first_and_read_by_the_wide():
     (program,) = kernels._programs.values()
     narrow, wide = [kernel for kernel, _ in program.writes]
     assert (narrow.outputs, wide.outputs) == (["r2"], ["r1", "r3"]) and "a2" in wide.inputs
+
+
+@pytest.mark.parametrize("axis", [(0, 1), (1, 0), (-2, -1), (0, 2), (2,), (0, 1, 2)])
+def test_sums_over_axes_in_any_order(rng, axis):
+    x, names = rng.standard_normal((2, 3, 4)), {}
+    exec(f"def squares(x):\n    return (x * x).sum(axis={axis})", names)        # a kernel's axes are in its source
+    np.testing.assert_allclose(on_host(fused(names["squares"], on_device(x))), names["squares"](x), rtol=1e-14)
+
+
+@pytest.mark.parametrize("largest", [0.5, 100.0])
+def test_gradients_are_clipped_together_as_one_by_one(rng, largest):
+    grads = {"a": {"weight": rng.standard_normal((3, 4)), "bias": rng.standard_normal(4)},
+             "blocks": [{"b": rng.standard_normal((1, 2, 3))}, {"b": rng.standard_normal((2, 1))}]}
+    expected, norm = optimiser.clip(grads, largest)
+    found, norm_there = optimiser.clip(tree_map(on_device, grads), largest)
+    np.testing.assert_allclose(on_host(norm_there), norm, rtol=1e-14)
+    assert list(flatten(found)) == list(flatten(expected))
+    for name, g in flatten(found).items():
+        np.testing.assert_allclose(on_host(g), flatten(expected)[name], rtol=1e-13, err_msg=name)
 
 
 def number(x, y):

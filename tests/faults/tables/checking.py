@@ -28,6 +28,8 @@ FAULTS = [
     F("the next cause is looked for without the first", "checking/causes",
       "self.found = self.found.and_also(candidate)", "pass"),
     F("a cause need not keep right steps right", "checking/causes", "-elsewhere(*_1)", "0"),
+    F("an estimate of eps agrees with itself", "checking/eps_fit", "max(np.sqrt(_1) / weight.sum(), _2)",
+      "np.sqrt(_1) / weight.sum()"),
     F("eps is named whatever rounding hides", "checking/eps_fit", "4 * error + 0.0001 * abs(mean)", "0.0"),
     F("bfloat16 has TF32's bits", "checking/roundings", "{'float32': 24, 'TF32 or float16': 11, 'bfloat16': 8}",
       "{'float32': 24, 'TF32 or float16': 8, 'bfloat16': 11}"),

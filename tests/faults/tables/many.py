@@ -63,6 +63,7 @@ FAULTS = [
     F("the files are not sent", "many/cluster", "[_with_content(place) for place in batch] if send_files else batch",
       "batch"),
     F("a batch whose workers died is given up", "many/cluster", "TRIES = 5", "TRIES = 0"),
+    F("a worker that dies while the model is sent ends all", "many/cluster", "reversed(range(TRIES))", "[0]"),
     F("workers give freed memory back at once", "many/cluster", "heap.limit()", "None",
       tests="tests/many/test_cluster.py::test_workers_keep_freed_memory"),
     F("what workers see is not asked", "many/cluster", "not send_files", "False"),

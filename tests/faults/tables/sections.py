@@ -100,7 +100,8 @@ FAULTS = [
     # linear
     F("parameters updated inside backward", "linear", "return _1.reshape(...), grads",
       "return _1.reshape(*dy.shape[:-1], _1.shape[-1]), [grads, params['bias'].__isub__(1e-3 * grads['bias'])][0]"),
-    F("bias gradient averaged over the tokens", "linear", "drows.sum(axis=0)", "drows.mean(axis=0)"),
+    F("bias gradient averaged over the tokens", "engine/column_sums", "x.reshape(_1, _2).sum(axis=0)",
+      "x.reshape(_1, _2).mean(axis=0)"),
     F("sign of the weight gradient", "linear", "product(rows.T, drows)", "-product(rows.T, drows)"),
     F("bias missing", "linear", "product(_1, params['weight'], params.get('bias'))", "product(_1, params['weight'])"),
     # the whole network
