@@ -8,6 +8,7 @@ LayerNorm stands before attention, before the MLP and before the head (ViT paper
 
 import numpy as np
 
+from .engine.column_sums import column_sums
 from .engine.mean import mean
 from .engine.tiles import by_rows
 
@@ -49,8 +50,7 @@ def normalise_backward(dy, xhat, inverse_std, dx, weight):
     along x̂: the two means take them out. Weight and bias serve all tokens, so their gradients are sums over the tokens.
     Returns dweight, dbias (D,) of these rows.
     """
-    axes = tuple(range(dy.ndim - 1))                                    # of the tokens
-    dweight, dbias = (dy * xhat).sum(axis=axes), dy.sum(axis=axes)
+    dweight, dbias = column_sums(dy * xhat), column_sums(dy)            # (D,), (D,)
     dxhat = dy * weight
     np.subtract(dxhat, mean(dxhat), out=dx)
     dxhat *= xhat                                                       # now x̂ dx̂

@@ -2,9 +2,8 @@
 
 On a GPU, one NumPy call is one kernel, and each passes over whole arrays in memory. `fused` runs a function of several
 calls in a few kernels: it records what the function does (`recording.py`) and writes this down (`kernel_source.py`),
-as one elementwise kernel for all that is assigned and one reduction kernel for each sum or mean on the way (two for a
-sum over several axes). What lies between is not kept but computed again where it is needed: arithmetic is cheaper than
-memory. Softmax is three kernels:
+as one elementwise kernel for all that is assigned and one reduction kernel for each sum or mean on the way. What lies
+between is not kept but computed again where it is needed: arithmetic is cheaper than memory. Softmax is three kernels:
 
     r₁ = max s        r₂ = Σ exp(s - r₁)        a = exp(s - r₁) / r₂
 
@@ -12,7 +11,6 @@ There is no second source: who changes the function changes its kernels. On the 
 """
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -134,11 +132,6 @@ class _Program:
     def _reduction(self, value):
         """A function of the values in memory that starts the kernels of one sum, mean or maximum."""
         (operand,), (name, axis, keepdims) = value.operands, value.reduction
-        if name == "sum" and not keepdims and isinstance(axis, tuple) and len(axis) > 1:
-            # One axis first: with few results and many summands each, most of a GPU would wait.
-            first = replace(value, reduction=(name, axis[-1], False))
-            start = self._reduction(first)
-            return lambda values: start(values).sum(axis=axis[:-1])
         if operand in self.places:                                      # an array as it is: CuPy has the kernel
             place = self.places[operand]
             return lambda values: getattr(values[place], name)(axis=axis, keepdims=keepdims)

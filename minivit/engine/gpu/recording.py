@@ -112,6 +112,5 @@ class Recorded(NDArrayOperatorsMixin):
 
     def _reduction(self, name, axis, keepdims):
         axes = range(self.ndim) if axis is None else normalize_axis_tuple(axis, self.ndim)
-        axis = tuple(sorted(axes)) if isinstance(axis, tuple) else axis
         shape = tuple(1 if i in axes else n for i, n in enumerate(self.value.shape) if keepdims or i not in axes)
         return Recorded(Value("{}", (self.value,), shape, reduction=(name, axis, keepdims)), self.dtype)
