@@ -7,7 +7,8 @@ Five libraries do it in five ways (the ViT paper, section 3.2, says only "2D int
     "hugging_face"  bicubic, the corner areas coincide
     "torchvision"   bicubic, the corner points coincide
     "dino"          bicubic, as if the new grid had 0.1 points more: DINO's and DINOv2's own code says that this keeps
-                    a rounding of the number of points at bay, and their weights are used with it
+                    a rounding of the number of points at bay, and their weights are used with it, but for DINOv2's
+                    with registers, which are resampled as timm does it
 
 Each is linear and treats rows and columns alike, so it is one matrix for the rows and one for the columns:
 new grid = R · grid · Cᵀ. Bicubic is Keys's kernel (1981) with a = -0.75, or -0.5 where it smooths, as in PyTorch.
