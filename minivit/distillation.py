@@ -1,4 +1,4 @@
-"""Two heads: DeiT's distilled models read a second token beside [CLS] (Touvron et al. 2020, arXiv 2012.12877, sec. 3).
+"""Two heads: DeiT's distilled models read a second token beside [CLS] (Touvron et al. 2020, arXiv 2012.12877, sec. 4).
 
     logits = (y_cls W + b + y_dist W' + b') / 2
 

@@ -13,7 +13,8 @@ from .engine.devices import check_same_device
 def forward(logits, labels):
     """Mean cross-entropy in nats. logits: (B, K). labels: classes (B,) or probabilities (B, K).
 
-    Returns the loss, an array of shape (), and the cache. Raises ValueError for labels of another shape or range.
+    Returns the loss, an array of shape (), and the cache. Raises ValueError for labels of another shape, and for
+    classes that are no whole numbers from 0 to K - 1.
     """
     targets = as_probabilities(labels, logits)                          # (B, K)
     log_p = log_softmax(logits)                                         # (B, K)

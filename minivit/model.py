@@ -14,6 +14,7 @@ from .engine.devices import check_same_device, device_of, enough_memory, to_devi
 from .errors import plain
 from .explain import screens
 from .images.preparation import Preprocessing, prepare
+from .ranges import shown
 from .trees import tree_map
 from .types import Array, Images, Params
 from .variants import variant_name
@@ -31,12 +32,16 @@ class VisionTransformer:
                  labels: Sequence[str] | None = None, name: str | None = None, origin: Any = None) -> None:
         self.config = config
         self.params = params
-        self.preprocessing = preprocessing or Preprocessing()
-        self.labels = None if labels is None else list(labels)
+        self.preprocessing = Preprocessing() if preprocessing is None else preprocessing
+        self.labels = None if labels is None else _texts(labels)
         self.name = name
         self.origin = origin
         if self.labels is not None and len(self.labels) != config.num_classes:
             raise ValueError(f"{len(self.labels)} labels do not name {config.num_classes} classes")
+        if not isinstance(name, str | None):
+            raise ValueError(f"a model's name is a text or None, found {shown(name)}")
+        if not isinstance(self.preprocessing, Preprocessing):
+            raise ValueError(f"preprocessing is a minivit.Preprocessing, found {shown(preprocessing)}")
 
     def prepare(self, image: Images) -> Array:
         """Image(s) -> normalised (B, H, W, 3) in the model's size, dtype and device. Raises ImageError."""
@@ -159,6 +164,16 @@ class VisionTransformer:
 
     def _repr_html_(self) -> str:
         return screens.model_screen(self).as_html()
+
+
+def _texts(labels):
+    """The labels as a list of texts, NumPy's as Python's. Raises ValueError for what no file could say again."""
+    names = labels.tolist() if isinstance(labels, np.ndarray) else labels
+    is_list = isinstance(names, Sequence) and not isinstance(names, (str, bytes))
+    odd = [name for name in names if not isinstance(name, str)] if is_list else [names]
+    if odd:
+        raise ValueError(f"labels are a list of the classes' names, each a text, found {shown(odd[0])}")
+    return [str(name) for name in names]
 
 
 def as_dtype(dtype):

@@ -41,8 +41,8 @@ def sincos_2d(grid, width):
     """Sin-cos embeddings of a grid of patches: (1, N, D) in float64, in raster order.
 
     A quarter of the features each for sin and cos of the column, then sin and cos of the row, with frequencies
-    10000^(-k/(D/4)), as in MAE (He et al. 2021, arXiv 2111.06377) and, but for the last frequency, in big_vision.
-    Raises ValueError unless 4 divides D.
+    10000^(-k/(D/4)), as in MAE (He et al. 2021, arXiv 2111.06377). (big_vision's 10000^(-k/(D/4 - 1)) are others, but
+    for the first.) Raises ValueError unless 4 divides D.
     """
     if width % 4:
         raise ValueError(f"sin-cos 2-D positions need a width that 4 divides, found {width}")

@@ -112,6 +112,35 @@ def test_labels_name_every_class():
         minivit.init(SMALL, labels=["cat", "dog"])
 
 
+@pytest.mark.parametrize("labels", [list(range(7)), [None] * 7, np.arange(7), [b"a"] * 7, b"abcdefg", "abcdefg", 7,
+                                    np.full((7, 1), "a"), np.array("a"), set("abcdefg"), [*"abcdef", 7]])
+def test_labels_that_are_no_names_are_refused(labels):
+    """Else `save` would write what `load` refuses, or the letters of one name would be seven names."""
+    with pytest.raises(ValueError, match="classes' names, each a text, found") as caught:
+        minivit.init(SMALL, labels=labels)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("labels", [tuple("abcdefg"), np.array(list("abcdefg")), [np.str_(c) for c in "abcdefg"]])
+def test_names_of_every_kind_become_texts(labels):
+    found = minivit.init(SMALL, labels=labels).labels
+    assert found == list("abcdefg") and all(type(name) is str for name in found)
+
+
+@pytest.mark.parametrize("name", [3, b"a", ["a"], {}])
+def test_a_models_name_is_a_text(name):
+    model = peaked_model()
+    with pytest.raises(ValueError, match="name is a text or None, found"):
+        minivit.VisionTransformer(SMALL, model.params, name=name)
+    assert minivit.VisionTransformer(SMALL, model.params, name="a").name == "a"
+
+
+@pytest.mark.parametrize("preprocessing", [{}, {"mean": (0, 0, 0)}, False])
+def test_preprocessing_of_another_kind_is_refused(preprocessing):
+    with pytest.raises(ValueError, match="preprocessing is a minivit"):
+        minivit.init(SMALL, preprocessing=preprocessing)
+
+
 def test_labels_of_images_are_checked():
     vit_model, x = peaked_model(), images()
     with pytest.raises(ValueError, match="from 0 to 6, found 0 to 7"):

@@ -16,8 +16,8 @@ from ..tracing import trace
 from ..types import Images
 from . import causes, pixel_recipes
 from .evidence import TOLERANCE, Evidence
-from .gradients import gradients_of, upstream
-from .reference import dtype_of, fitted, open_reference, pixels_of, steps_of
+from .gradients import among, check_any, gradients_of, upstream
+from .reference import dtype_of, fitted, open_reference, pixels_of, steps_of, stored_in
 from .rows import rows_of
 from .verdict import GRADIENT, Comparison, Row
 
@@ -46,17 +46,23 @@ def compare(model: Any, reference: Any, image: Images | None = None, gradients: 
         ours |= gradients_of(model, x, dy)
     theirs = arrays if arrays is not None else steps_of(other, x, dy, model)
     unused = [name for name in theirs if name not in ours and name != "dlogits"] if arrays is not None else []
-    dtype = dtype_of({name: a for name, a in theirs.items() if name in ours})
-    theirs = fitted({name: np.asarray(a, np.float64) for name, a in theirs.items() if name in ours}, ours)
+    unasked = among(unused, model)
+    theirs = {name: a for name, a in theirs.items() if name in ours}
+    dtype, stored = dtype_of(theirs), stored_in(theirs)
+    theirs = fitted({name: np.asarray(a, np.float64) for name, a in theirs.items()}, ours)
     if not theirs:
         names = ", ".join(list(arrays or {})[:5]) or "none"
         raise ValueError(f"{label} holds none of the trace's steps: it has {names}; minivit trace -o FILE.npz "
                          "writes their names")
-    evidence = Evidence(model, x, ours, theirs, dtype)
+    if gradients:
+        check_any(label, theirs, ours, unused)
+    evidence = Evidence(model, x, ours, theirs, dtype, stored)
     rows = rows_of(evidence, ours, dy)
-    comparison = Comparison(model.name or "the model", label, rows, TOLERANCE[dtype], unused=unused)
+    comparison = Comparison(model.name or "the model", label, rows, TOLERANCE[dtype], unasked=unasked,
+                            unused=[name for name in unused if name not in unasked])
     if arrays is not None and "pixels" in theirs:
         _judge_pixels(comparison, evidence, image)
+    _tell_coarse(comparison, evidence)
     if not comparison.agrees and comparison.cause is None:
         comparison.cause, comparison.shows = causes.find(evidence, ours, comparison.rows)
     return comparison
@@ -73,3 +79,13 @@ def _judge_pixels(comparison, evidence, image):
             row.agrees, row.note, comparison.cause = False, "LOOKS WRONG", words
         else:
             comparison.remarks.append(words)
+
+
+def _tell_coarse(comparison, evidence):
+    """Remark which rows agree only because the pixels are given less exactly than the steps."""
+    rows = [row.name for row in comparison.rows if row.agrees and row.own > comparison.tolerance
+            and (evidence.blur.get(row.name) or row.name in evidence.coarse)]
+    if rows:
+        given = ", ".join(f"{name} in {evidence.stored[name]}" for name in evidence.coarse)
+        comparison.remarks.append(f"given less exactly than the steps: {given}; {', '.join(rows)} may be off by what "
+                                  "this rounding leaves")

@@ -59,6 +59,12 @@ def relative(ours, theirs):
     return difference if np.isfinite(difference) else np.inf
 
 
+def blurred(array, dtype):
+    """An array moved, at random, as far as rounding to dtype may have moved it."""
+    last_digit = np.spacing(np.abs(array).astype(dtype)).astype(np.float64)
+    return array + last_digit * (np.random.default_rng(0).random(array.shape) - 0.5)
+
+
 def kind_of(name):
     """"norm1" of "layer.3.norm1"; attention pooling's steps are kinds of their own, "pool.norm"."""
     return name if name.startswith("pool.") else name.split(".")[-1]
@@ -70,13 +76,14 @@ def layer_of(name):
 
 
 class Evidence:
-    """A model, pixels x, and the reference's arrays in float64, `theirs`; dtype: the least exact of theirs.
+    """A model, pixels x, and the reference's arrays in float64, `theirs`; dtype: the least exact of its steps.
 
+    stored: {"pixels": dtype}, of pixels and patches that were given in float32 or float16, whatever the steps are in.
     given: those of theirs that fit a step in shape and are finite, which the steps after them can be made from.
     """
 
-    def __init__(self, model, x, ours, theirs, dtype):
-        self.model, self.x, self.theirs, self.dtype = model, x, theirs, dtype
+    def __init__(self, model, x, ours, theirs, dtype, stored):
+        self.model, self.x, self.theirs, self.dtype, self.stored = model, x, theirs, dtype, stored
         self.shapes = {name: a.shape for name, a in ours.items()}
         self.given = {name: a for name, a in theirs.items() if not name.startswith(GRADIENT)
                       and name in ours and a.shape == ours[name].shape and np.isfinite(a).all()}
@@ -151,7 +158,26 @@ class Evidence:
         made = variations.steps(single, self.x.astype(np.float32), given=given)
         return {name: relative(array.astype(np.float64), exact[name]) for name, array in made}
 
+    @property
+    def coarse(self):
+        """Those of the pixels and patches that are given less exactly than the steps."""
+        return [name for name, dtype in self.stored.items() if TOLERANCE[dtype] > TOLERANCE[self.dtype]]
+
+    @cached_property
+    def blur(self):
+        """{name: what the rounding of coarse pixels or patches leaves of each step}, measured.
+
+        The reference may have gone on from the exact ones. A step whose own input it has is not touched.
+        """
+        moved = {name: blurred(self.given[name], self.stored[name]) for name in self.coarse if name in self.given}
+        if not moved:
+            return {}
+        exact = self.steps()
+        made = variations.steps(self.model, self.x, given=self.given | moved)
+        return {name: relative(array, exact[name]) for name, array in made}
+
     def allowed(self, name):
-        """What rounding in the reference's dtype may leave of a step."""
-        least = max(TOLERANCE[self.dtype], PIXELS if name == "pixels" else 0.0)
+        """What rounding may leave of a step: in the reference's dtype, or of pixels in their own."""
+        least = max(TOLERANCE[self.stored.get(name, self.dtype)], PIXELS if name == "pixels" else 0.0,
+                    ROOM * self.blur.get(name, 0.0))
         return max(least, ROOM * self.rounding.get(name, 0.0)) if self.dtype == "float32" else least

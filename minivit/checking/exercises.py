@@ -41,9 +41,16 @@ def _pairs(yours, expected, name=""):
         except (KeyError, IndexError, TypeError):
             own = None
         yield from _pairs(own, child, f"{name}.{key}" if name else str(key))
-    if isinstance(expected, dict) and isinstance(yours, dict):
-        for key in yours.keys() - expected.keys():
-            yield f"{name}.{key}" if name else str(key), yours[key], None
+    for key in _surplus(yours, expected):
+        yield f"{name}.{key}" if name else str(key), yours[key], None
+
+
+def _surplus(yours, expected):
+    """The keys, or the places behind the last one, that `expected` does not have."""
+    if isinstance(expected, dict):
+        return [key for key in yours if key not in expected] if isinstance(yours, dict) else []
+    is_long = isinstance(yours, (list, tuple)) or (isinstance(yours, np.ndarray) and yours.ndim)
+    return range(len(expected), len(yours)) if is_long else []
 
 
 def _verdict(found, right, tolerance):
@@ -51,7 +58,13 @@ def _verdict(found, right, tolerance):
         return "not asked for"
     if found is None or found is Ellipsis:
         return "nothing yet"
-    found = np.asarray(found)
+    kind = type(found).__name__
+    try:
+        found = np.asarray(found)
+    except Exception:               # an answer may be any object, and what NumPy asks of it may raise anything
+        found = np.array(None)
+    if found.dtype == object:
+        return f"WRONG: found a {kind} that makes no array of numbers, expected one of shape {right.shape}"
     if found.shape != right.shape:
         return f"WRONG: the shape is {found.shape}, expected {right.shape}"
     if found.dtype.kind not in "biuf":

@@ -22,6 +22,22 @@ def upstream(model, x, arrays):
     return np.asarray((arrays or {}).get("dlogits", dy), np.float64)
 
 
+def among(names, model):
+    """Those of names that are gradients of a model."""
+    from ..checkpoints.timm import state_dict
+    known = {GRADIENT + name for name in (*state_dict(model), "pixels")}
+    return [name for name in names if name in known]
+
+
+def check_any(label, theirs, ours, unused):
+    """Raise ValueError if no gradient is left to compare, which would look like agreement."""
+    if not any(name.startswith(GRADIENT) for name in theirs):
+        found = f"it has {', '.join(unused[:5])}" if unused else "it has steps alone"
+        example = next(name for name in ours if name.startswith(GRADIENT))
+        raise ValueError(f'{label} holds no gradient of the model, and gradients=True (--gradients) compares them: '
+                         f'{found}; gradients are named "{GRADIENT}NAME", such as "{example}"')
+
+
 def cause_of(ours, theirs, rows):
     """Why gradients differ where the forward pass agrees: all by one factor, as a mean over a sum is. Else None."""
     names = [row.name for row in rows if row.name.startswith(GRADIENT) and np.isfinite(row.relative)]

@@ -10,6 +10,8 @@ from ..model import VisionTransformer
 from ..tracing import trace
 from .verdict import GRADIENT
 
+PREPARED = ("pixels", "patches")                        # patches are the pixels in another order
+
 
 def open_reference(reference, model):
     """(label, arrays or None, VisionTransformer or torch module or None)."""
@@ -65,15 +67,22 @@ def steps_of(other, x, dy, model):
 def dtype_of(arrays):
     """"float16", "float32" or "float64": the least exact of the arrays, whatever they were stored as afterwards.
 
-    Numbers that all are float32's were computed in it. Pixels are always prepared so, and tell nothing.
+    Numbers that all are float32's were computed in it. Pixels are always prepared so, and tell nothing beside others.
     """
-    dtypes = {str(a.dtype) for a in arrays.values()}
+    steps = [a for name, a in arrays.items() if name not in PREPARED]
+    dtypes = {str(a.dtype) for a in steps or arrays.values()}
     told = next((dtype for dtype in ("float16", "float32") if dtype in dtypes), "float64")
-    computed = [np.asarray(a, np.float64) for name, a in arrays.items() if name not in ("pixels", "patches")]
+    computed = [np.asarray(a, np.float64) for a in steps]
     with np.errstate(over="ignore"):
         narrow = any(a.size for a in computed) and all(np.array_equal(a.astype(np.float32), a, equal_nan=True)
                                                        for a in computed)
     return "float32" if narrow and told == "float64" else told
+
+
+def stored_in(arrays):
+    """{"pixels": "float16"}: what the pixels and the patches are given in, where that is less than float64."""
+    dtypes = {name: str(arrays[name].dtype) for name in PREPARED if name in arrays}
+    return {name: dtype for name, dtype in dtypes.items() if dtype in ("float16", "float32")}
 
 
 def fitted(theirs, ours):

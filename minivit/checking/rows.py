@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .evidence import ROOM, TOLERANCE, relative
+from .evidence import ROOM, TOLERANCE, blurred, relative
 from .gradients import gradients_of
 from .verdict import GRADIENT, Row
 
@@ -21,7 +21,7 @@ def rows_of(evidence, ours, dy=None):
     names = [name for name in ours if name.startswith(GRADIENT) and name in evidence.theirs]
     if names:
         largest = max(float(np.abs(ours[name]).max(initial=0)) for name in names)
-        rounding = _rounding(evidence, ours, dy) if evidence.dtype == "float32" else {}
+        rounding = _rounding(evidence, ours, dy)
         for name in names:
             rows.append(_gradient_row(name, ours[name], evidence.theirs[name], largest, evidence.dtype,
                                       rounding.get(name, 0.0), given))
@@ -54,7 +54,12 @@ def _gradient_row(name, ours, theirs, largest, dtype, rounding, forward_agrees):
 
 
 def _rounding(evidence, ours, dy):
-    """{name: what float32 leaves of each gradient}, measured."""
-    single = evidence.model.astype("float32")
-    made = gradients_of(single, evidence.x.astype(np.float32), dy.astype(np.float32))
-    return {name: relative(array.astype(np.float64), ours[name]) for name, array in made.items()}
+    """{name: what float32, or the rounding of pixels given less exactly than the steps, leaves of it}, measured."""
+    made = []
+    if evidence.dtype == "float32":
+        single = evidence.model.astype("float32")
+        made.append(gradients_of(single, evidence.x.astype(np.float32), dy.astype(np.float32)))
+    if "pixels" in evidence.coarse:
+        made.append(gradients_of(evidence.model, blurred(evidence.x, evidence.stored["pixels"]), dy))
+    names = made[0] if made else ()
+    return {name: max(relative(grads[name].astype(np.float64), ours[name]) for grads in made) for name in names}

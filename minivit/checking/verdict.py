@@ -37,7 +37,8 @@ class Comparison:
 
     rows: one a step that the reference has. first_difference: the name of the first that disagrees, or None. cause:
     what removes the difference, in words, or None where nothing known does. shows: where no cause is known, what the
-    step's input and output show. unused: names that are no step. remarks: what else was seen, of the pixels.
+    step's input and output show. unused: names that are no step. remarks: what else was seen, of the pixels. unasked:
+    names of gradients, where these are not compared.
     """
 
     model: str
@@ -48,6 +49,7 @@ class Comparison:
     unused: list = field(default_factory=list)
     shows: str | None = None
     remarks: list = field(default_factory=list)
+    unasked: list = field(default_factory=list)
 
     @property
     def agrees(self):
@@ -81,6 +83,9 @@ class Comparison:
     def _verdict(self):
         if self.unused:
             yield f"not compared, as no step has these names: {', '.join(self.unused)}"
+        if self.unasked:
+            names = ", ".join(self.unasked[:2]) + (", …" if len(self.unasked) > 2 else "")
+            yield f"not compared: {names} ({len(self.unasked)} in all); give gradients=True (--gradients)"
         yield from self.remarks
         if self.agrees:
             largest = max(row.relative for row in self.rows)

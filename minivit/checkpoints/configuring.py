@@ -4,13 +4,15 @@ from dataclasses import replace
 
 from ..config import ViTConfig
 from ..errors import CheckpointError
+from ..ranges import shown
 from ..variants import VARIANTS
 from . import fitting
 from .grids import fits, trained_size
 from .reading_out import pool_of_tensors
 
-# What a source may say against what its tensors seem to show: a grid that is not square, sin-cos positions.
-FREE = ("image_size", "position")
+# What a source may say against what its tensors seem to show: a grid that is not square, sin-cos positions, patches
+# without a bias, which the tensors alone do not tell from a lost one.
+FREE = ("image_size", "position", "patch_bias")
 
 
 def read_config(source, form, places, changes):
@@ -29,6 +31,8 @@ def read_config(source, form, places, changes):
     if not fields["qkv_bias"] and "qkv_bias" not in told and source.module is None:
         raise CheckpointError(f"{source.label}: its first layer has no bias of q, k and v, and nothing says that the "
                               "model has none: give the whole file, or beside it a config.json with qkv_bias false")
+    if fields["gated_mlp"] and "gated_mlp" not in told and source.module is None:
+        source.assumed.append("that the gated MLP is SwiGLU with the gate first, as DINOv2's")
     if "pool" in changes and "fc_norm.weight" in places:
         fields["pool"] = changes["pool"]            # this norm may come before either read-out
     if "pool" not in fields:
@@ -40,7 +44,10 @@ def read_config(source, form, places, changes):
     fields["image_size"] = _size(source, form, places, fields, told_size, changes.get("image_size"), questions)
     if questions:
         raise CheckpointError(f"{source.label}: {'; '.join(questions)}")
-    config = ViTConfig(**fields)
+    # What the caller decided comes last, after values that fit every config: a wrong argument is no damage.
+    fitting_all = {"num_heads": 1, "pool": "mean", "image_size": fields["patch_size"]}
+    decided = {name: changes[name] for name in fitting_all if name in changes and changes[name] == fields[name]}
+    config = changed(ViTConfig(**fields | {name: fitting_all[name] for name in decided}), decided, source.label)
     if config.has_position_table and "prefix_positions" not in told:
         rows = source.shapes[places["pos_embed"][0]][1]
         if config.class_token and rows == config.num_patches:
@@ -48,6 +55,16 @@ def read_config(source, form, places, changes):
     if labels is not None and len(labels) != config.num_classes:
         raise CheckpointError(f"{source.label}: {len(labels)} labels do not name {config.num_classes} classes")
     return config, labels, told_size
+
+
+def changed(config, changes, label):
+    """The config with the caller's changes. Raises CheckpointError that names the one that does not fit."""
+    for name, value in changes.items():
+        try:
+            config = replace(config, **{name: value})
+        except ValueError as error:
+            raise CheckpointError(f"{name}={shown(value)} does not fit {label}: {error}") from None
+    return config
 
 
 def _usual_heads(source, fields, questions):

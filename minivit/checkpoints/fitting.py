@@ -60,7 +60,7 @@ def sizes(source, form, places):
         return found
 
     (D,) = shape("blocks.0.norm1.weight", 1)
-    # In a file a missing bias of the patches is damage; only CLIP, with its norm before the layers, has none.
+    # Where nothing tells, a missing bias of the patches is damage: CLIP, with its norm before the layers, has none.
     may_lack = source.module is not None or "norm_pre.weight" in places
     M = math.prod(shape("blocks.0.mlp.fc2.weight", 2)) // max(D, 1)
     fields = {"patch_size": form.patch_size(shape("patch_embed.proj.weight", 4)), "width": D,
@@ -75,8 +75,6 @@ def sizes(source, form, places):
               "position": "learned" if "pos_embed" in places else "none"}
     if "pos_embed" in places:
         shape("pos_embed", 3)
-    if fields["gated_mlp"] and source.module is None:
-        source.assumed.append("that the gated MLP is SwiGLU with the gate first, as DINOv2's")
     return fields
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..config import LARGEST
+from ..config import LARGEST, LARGEST_SIDE
 from ..errors import CheckpointError, plain
 from ..images.preparation import Preprocessing
 from ..model import VisionTransformer, as_dtype
-from ..ranges import whole
+from ..ranges import shown, whole
 from . import (
     clip,
     dino,
@@ -27,7 +27,7 @@ from . import (
     torchvision,
     towers,
 )
-from .configuring import read_config
+from .configuring import changed, read_config
 from .containers import open_source, packaged  # noqa: F401 - packaged is looked up here
 from .params import read_params
 from .reading_out import with_norm
@@ -83,10 +83,11 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
     of the one to read begin with. revision: a branch, tag or commit on the hub, by default the newest. token: for the
     hub; by default the one that HF_TOKEN or its login holds. Tensors that the model has no use for are told on
     stderr, and stand in model.origin.ignored. Raises CheckpointError for what is missing, unexpected, mis-shaped or not
-    finite.
+    finite, and for an argument that does not fit the weights; ValueError for one that fits none.
     """
-    if num_classes is not None:
-        whole("num_classes", num_classes, 0, LARGEST["num_classes"])
+    num_classes = _whole("num_classes", num_classes, 0)
+    num_heads = _whole("num_heads", num_heads, 1)
+    image_size = _pixels(image_size)
     opened = towers.arranged(unstacked(unwrapped(open_source(source, key, revision, token), prefix)))
     form = form_of(opened)
     dtype = as_dtype(dtype or opened.dtype)
@@ -101,7 +102,7 @@ def load(source: Any = DEFAULT, *, dtype: DTypeLike | None = None, num_heads: in
         if num_classes is not None and num_classes != config.num_classes:
             config, own_labels = replace(config, num_classes=0), None
         fitting.fit_shapes(opened, form, places, config, ignored)
-        wanted = _wanted(config, changes, told_size)
+        wanted = _wanted(config, changes, told_size, opened.label)
         if preprocessing is None:
             own = config if told_size is None else replace(config, image_size=told_size)
             preprocessing = form.preprocessing(opened, own)
@@ -126,12 +127,32 @@ def _way(form, places):
     return "timm" if "reg_token" in places else form.RESAMPLE
 
 
-def _wanted(config, changes, told_size):
+def _whole(name, value, low):
+    """A whole number, NumPy's too, as Python's; None stays None. Raises ValueError."""
+    return None if value is None else whole(name, _plain_number(value), low, LARGEST[name])
+
+
+def _pixels(image_size):
+    """An image_size of whole numbers, NumPy's too, as Python's; None stays None. Raises ValueError."""
+    if image_size is None:
+        return None
+    if not isinstance(image_size, (tuple, list)):
+        return whole("image_size", _plain_number(image_size), 1, LARGEST_SIDE)
+    if len(image_size) != 2:
+        raise ValueError(f"image_size is a number of pixels or (height, width), found {shown(image_size)}")
+    return tuple(whole("image_size", _plain_number(side), 1, LARGEST_SIDE) for side in image_size)
+
+
+def _plain_number(value):
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _wanted(config, changes, told_size, label):
     """The config after the caller's changes, with the source's own image size where the caller gives none."""
     if "pool" in changes and changes["pool"] != config.pool:
         raise CheckpointError(f"the source says that it is read out by {config.pool!r}, which pool={changes['pool']!r} "
                               "cannot change: the final norm was trained for it")
-    return replace(config, **({} if told_size is None else {"image_size": told_size}) | changes)
+    return changed(config if told_size is None else replace(config, image_size=told_size), changes, label)
 
 
 def form_of(source):

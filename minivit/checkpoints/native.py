@@ -12,6 +12,7 @@ from ..errors import CheckpointError
 from ..images.preparation import Preprocessing
 from ..model import VisionTransformer
 from . import safetensors_writing
+from .params import is_finite
 from .timm import (  # noqa: F401 - a format's interface, which is timm's but for the settings
     BEFORE_HEAD,
     HEAD,
@@ -32,14 +33,20 @@ def save(model: VisionTransformer, path: str | os.PathLike[str], dtype: DTypeLik
     """Write a model to a .safetensors file, atomically: a crash leaves the old file, or none, never half of one.
 
     dtype: what the file holds, the model's own by default; "float16" and "bfloat16" halve it and are read back as
-    float32. Raises ValueError for another ending or dtype, and for weights that float16 cannot hold.
+    float32. Raises ValueError for another ending or dtype, and for weights that are not finite or that the dtype cannot
+    hold.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"minivit saves .safetensors files, found the name {path.name!r}")
     if dtype is not None:
         dtype = _float_name(dtype)
-    safetensors_writing.write(path, state_dict(model), {KEY: json.dumps(describe(model))}, dtype)
+    tensors = state_dict(model)
+    odd = next((name for name, array in tensors.items() if not is_finite(array)), None)
+    if odd:
+        raise ValueError(f"{odd} holds values that are NaN or infinite, and no file with them is loaded: save a model "
+                         "with finite weights")
+    safetensors_writing.write(path, tensors, {KEY: json.dumps(describe(model))}, dtype)
 
 
 def _float_name(dtype):

@@ -60,5 +60,7 @@ def _as_dtype(name, array, code):
     if code in FLOATS and array.dtype.kind == "f" and FLOATS.index(code) > 0 and array.dtype != result.dtype:
         told = from_bfloat16(result) if code == "BF16" else result
         if not np.array_equal(np.isfinite(told), np.isfinite(array)):
-            raise ValueError(f"{name} holds {float(np.abs(array).max()):.4g}, which {code} cannot: save as float32")
+            largest = float(np.abs(array).max())
+            wider = "float32" if largest <= float(np.finfo("float32").max) else "float64"
+            raise ValueError(f"{name} holds {largest:.4g}, which {code} cannot: save as {wider}")
     return result

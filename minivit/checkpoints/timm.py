@@ -75,7 +75,10 @@ def patch_size(shape):
 
 
 def state_dict(model: VisionTransformer, grads: Params | None = None) -> dict[str, np.ndarray]:
-    """Flat {timm name: NumPy array in timm's shape} of a model's weights, or of grads nested like its params."""
+    """Flat {timm name: NumPy array in timm's shape} of a model's weights, or of grads nested like its params.
+
+    They are views of a CPU model's own arrays: copy what is to be changed.
+    """
     patch_size = model.config.patch_size
     tensors = flatten(model.params if grads is None else grads)
     return {name: to_timm(name, to_device(array, "cpu"), patch_size) for name, array in tensors.items()}

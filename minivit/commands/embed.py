@@ -39,7 +39,7 @@ def add_running(parser):
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parser.add_argument("--overwrite", action="store_true", help="begin anew, whatever is there")
     parser.add_argument("--batch-size", type=positive, metavar="N",
-                        help="images that a thread takes at a time (default: 16, fewer of a large model)")
+                        help="images that a thread takes at a time (default: 32, fewer of a large model)")
     parser.add_argument("--cluster", metavar="ADDRESS",
                         help="compute on Dask workers: a scheduler's tcp://HOST:PORT, or local for workers here")
     parser.add_argument("--send-files", action="store_true",

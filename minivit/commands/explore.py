@@ -48,11 +48,12 @@ def run(options):
     if options.output:
         check_folder(options.output)
     model = load(options.model or DEFAULT, **loading_options(options))
+    where = place(options, model)
     if options.output:
         page_files.write_page(options.output, model)
-        print(options.output)
+        print(f"{options.output}/{where}" if where else options.output)
     else:
-        serving.serve(model, options.port, not options.no_browser, place(options, model))
+        serving.serve(model, options.port, not options.no_browser, where)
 
 
 def place(options, model):

@@ -82,7 +82,7 @@ def spread(function, count, like, work=None):
 
 
 def product(a, b, bias=None):
-    """a @ b, plus the row bias (n,) where one is given. a: (m, k). b: (k, n). C-contiguous, as weights are.
+    """a @ b, plus the row bias (n,) where one is given. a: (m, k). b: (k, n). Returns (m, n), C-contiguous.
 
     Threads with nothing else to do share the columns of the result.
     """

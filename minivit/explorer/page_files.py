@@ -9,6 +9,7 @@ from .weights import encode
 
 PAGE = Path(__file__).parent / "page"
 PICTURES = ("cat.jpg", "cifar10_test.png")
+RESIZES, FILTERS = ("crop", "stretch"), ("nearest", "bilinear", "bicubic", "lanczos")    # those of preparation.js
 
 
 def page_files(model, encoding=None):
@@ -20,17 +21,25 @@ def page_files(model, encoding=None):
     return files
 
 
-def check_computable(config):
-    """Raises ValueError for a relative: the page's own network, vit.js, is the plain ViT."""
-    check_plain("the explorer computes", [*further_parts(config), *other_conventions(config)])
+def check_computable(model):
+    """Raises ValueError for a relative, as the page's own network, vit.js, is the plain ViT.
+
+    And for a preprocessing that the page's preparation.js does not know.
+    """
+    check_plain("the explorer computes", [*further_parts(model.config), *other_conventions(model.config)])
+    p = model.preprocessing
+    if p.resize not in RESIZES or p.interpolation not in FILTERS or (p.resize == "crop" and p.crop_offset != "round"):
+        raise ValueError(f"the explorer prepares pictures by resize {' or '.join(RESIZES)}, crop_offset round and the "
+                         f"filters {', '.join(FILTERS)}, found {p.resize}, {p.crop_offset} and {p.interpolation}: load "
+                         "the model with preprocessing=minivit.Preprocessing(...)")
 
 
 def write_page(folder, model):
     """Write the page into a folder, made where it is missing, from where any web server can hand it out.
 
-    Raises ValueError for a relative.
+    Raises ValueError as check_computable does.
     """
-    check_computable(model.config)
+    check_computable(model)
     for path, data in page_files(model).items():
         target = Path(folder) / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -22,8 +22,8 @@ def explore(prediction: Prediction, browser: bool = True) -> str:
 
     prediction: what `minivit.forward` returned, for one image. Its prepared pixels and its model's weights, exact in
     float32, go to the page through a server of this process on 127.0.0.1, which ends with the process; nothing leaves
-    the machine. browser: False to print the address only. Raises ValueError for a batch, a model without classes, or a
-    relative.
+    the machine. browser: False to print the address only. Raises ValueError for a batch, a model without classes, a
+    relative, or a preprocessing that the page lacks.
     """
     if not isinstance(prediction, Prediction):
         raise ValueError(f"explore shows what minivit.forward returned, found {type(prediction).__name__}")
@@ -110,4 +110,4 @@ def _open(url, browser):
 def _check(model):
     if not model.config.num_classes:
         raise ValueError("the explorer shows how an answer comes about: it needs a model with a head")
-    check_computable(model.config)
+    check_computable(model)

@@ -78,7 +78,7 @@ def from_array(array):
         count = np.count_nonzero(~np.isfinite(array))
         raise ImageError(f"the image array holds {count:,} values that are NaN or infinite: replace them first")
     if array.min() < 0 or array.max() > 1:
-        raise ImageError(f"float pixels run from 0 to 1, found {array.min():.4g} to {array.max():.4g}: "
+        raise ImageError(f"float pixels run from 0 to 1, found {array.min():.9g} to {array.max():.9g}: "
                          "divide 0-255 values by 255; undo any normalisation, or call the model on the array itself")
     return Image.fromarray(np.round(array * 255.0).astype(np.uint8))
 

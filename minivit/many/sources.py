@@ -50,9 +50,9 @@ def places(source):
     """The Place of each image of a source, one by one. Raises ImageError where it names no image at all.
 
     source: a folder, with all folders in it, in the order of the names; a zip; a text file, .txt, with a path on each
-    line; a pattern such as photos/**/*.jpg; or Python's own list of paths and Places. A folder in a list stands for its
-    images. Files that their ending does not call images are left out of folders and zips, and so is what begins with a
-    dot; from a list or a pattern nothing else is.
+    line; a pattern such as photos/**/*.jpg; or Python's own list of paths and Places. A folder or zip in a list stands
+    for its images. Files that their ending does not call images are left out of folders and zips, and so is what
+    begins with a dot; from a list or a pattern nothing else is.
     """
     found = _places(source)
     first = next(found, None)
@@ -95,9 +95,11 @@ def _places(source):
 
 
 def _of_line(path):
-    """What a path in a list stands for: a file, whether it is there or not, or a folder's images."""
+    """What a path in a list stands for: a file, whether it is there or not, or the images of a folder or zip."""
     if os.path.isdir(path):
         yield from _of_folder(path)
+    elif path.lower().endswith(".zip") and os.path.isfile(path) and zipfile.is_zipfile(path):
+        yield from _of_zip(path)
     else:
         yield Place(path)
 

@@ -16,7 +16,7 @@ from ..images.preparation import Preprocessing, fit
 from . import cifar_binary, members
 
 TRAINING, MEASURING = ("train", "training"), ("test", "testing", "val", "valid", "validation")
-SPLITS = {*TRAINING, *MEASURING}
+FURTHER = ("unlabelled", "unlabeled", "extra")                        # of STL-10, of SVHN
 
 
 @dataclass
@@ -72,7 +72,12 @@ def test_part(source):
         inside = (PurePosixPath(name).parts for name in members.names_in(source))
         tops = {parts[0] for parts in inside if len(parts) > 1}
     tops = {top for top in tops if not top.startswith((".", "__MACOSX"))}
-    return next((name for name in ("test", "testing") if name in tops and tops <= SPLITS), "")
+    return next((name for name in sorted(tops) if name.lower() in ("test", "testing") and _are_splits(tops)), "")
+
+
+def _are_splits(folders):
+    """Whether folders of these names are the splits of a data set; beside one of another name they may be classes."""
+    return {name.lower() for name in folders} <= {*TRAINING, *MEASURING, *FURTHER}
 
 
 def _fitted(pictures, names, source, height_width, preprocessing):
@@ -107,8 +112,8 @@ def _labels(names, source, split, purpose):
         raise ImageError(f"{source} has {len(labels)} images in {len(classes)} classes {place}: "
                          "expected <split>/<class>/<image> with at least two classes; "
                          f"it holds {', '.join(tops[:5]) or 'nothing'}{' …' if len(tops) > 5 else ''}")
-    if not split and set(classes) <= SPLITS:
-        fitting = next((name for name in purpose if name in classes), classes[0])
+    if not split and _are_splits(classes):
+        fitting = next((name for wanted in purpose for name in classes if name.lower() == wanted), classes[0])
         raise ImageError(f"the folders in {source} are splits, not classes: {', '.join(classes)}; "
                          f"name one, such as --split {fitting}")
     return labels

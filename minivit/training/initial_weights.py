@@ -1,6 +1,7 @@
 """Random weights to start training from, equal on every device and in every precision for the same seed.
 
-Linear maps: uniform in ±√(6 / (in + out)) (Glorot & Bengio 2010), as in Google's ViT code, q, k and v each for itself.
+Linear maps: uniform in ±√(6 / (in + out)) (Glorot & Bengio 2010), q, k and v each for itself, as in Google's ViT code
+but for the patches.
 Positions, tokens, latent and heads: normal with standard deviation 0.02. Biases 0; LayerNorm 1 and 0. LayerScale: 1e-5,
 as in DINOv2. A fixed table of positions is the sines and cosines of `position_embedding.sincos_2d`, zeros for [CLS].
 """

@@ -3,8 +3,9 @@
     image -> operation -> … -> operation        N of them, each drawn anew, all of the same magnitude M
 
 Two numbers, N and M, take the place of a search for a policy. The ranges are AutoAugment's (arXiv 1805.09501), as
-torchvision has them; M runs from 0 to 1, the whole range (the paper's M out of 30). Half of the changes that have a
-sign are negative: turned the other way, darker instead of brighter. Pixels from outside the image are grey.
+torchvision has them; M runs from 0 to 1, the whole range (the paper's M out of 10, torchvision's out of 30). Half of
+the changes that have a sign are negative: turned the other way, darker instead of brighter. Pixels from outside the
+image are grey.
 """
 
 import numpy as np

@@ -24,7 +24,7 @@ OPTIMISERS = {"adamw": AdamW, "muon": Muon}
 
 @dataclass
 class State:
-    """What changes during a run. log: a row (dict) an epoch; sums: loss, right answers and images of this epoch.
+    """What changes during a run. log: a row (dict) an epoch; sums: loss, right answers, images and seconds of this one.
 
     average: the moving average of the weights that are trained, nested like params, or None.
     """

@@ -10,7 +10,10 @@ from peaked import images, peaked_model
 import minivit
 from minivit import attention, softmax, tracing
 from minivit.checking import variations
+from minivit.checking.evidence import TOLERANCE
+from minivit.checking.gradients import gradients_of
 from minivit.commands import cli
+from minivit.samples import CAT
 from minivit.trees import flatten, tree_map
 
 
@@ -139,6 +142,77 @@ def test_arrays_of_a_port_in_float32(model, x, tmp_path):
     comparison = minivit.compare(model, tmp_path / "port.npz")
     assert comparison.first_difference == "layer.1.output" and comparison.cause is None
     assert "none that is known" in repr(comparison)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("names", [("pixels",), ("patches",), ("pixels", "patches")])
+def test_pixels_given_less_exactly_loosen_no_other_step(names, dtype, model, x):
+    """Prepared by whom they may be: the steps are judged by their own precision, and right ones stay right."""
+    def port(**config):
+        steps = tracing.trace(changed(model, **config), x)
+        return steps | {name: steps[name].astype(dtype) for name in names}
+
+    right = minivit.compare(model, port())
+    assert right.agrees and right.tolerance == 1e-10 and f"in {dtype}" in right.remarks[0]
+    for config, first, cause in (({"gelu": "tanh"}, "layer.0.hidden", "GELU in its tanh form"),
+                                 ({"layer_norm_eps": 1.05e-6}, "layer.0.norm1", "eps is 1.05e-06")):
+        comparison = minivit.compare(model, port(**config))
+        assert comparison.first_difference == first and cause in comparison.cause
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_pixels_beside_an_image_are_judged_as_they_are_given(dtype):
+    model = minivit.load(dtype="float64")
+    steps = dict(minivit.forward(CAT, model).trace)
+    some = {name: steps[name] for name in ("pixels", "patch_embedding", "embedded", "logits")}
+    assert minivit.compare(model, steps | {"pixels": steps["pixels"].astype(dtype)}, CAT).agrees
+    for off in (2 * TOLERANCE[dtype], -1):
+        comparison = minivit.compare(model, some | {"pixels": (steps["pixels"] * (1 + off)).astype(dtype)}, CAT)
+        assert comparison.first_difference == "pixels"
+
+
+def test_gradients_beside_pixels_given_less_exactly(model, x):
+    """The gradients of the exact pixels agree; one that is off by more than the rounding does not."""
+    dy = np.random.default_rng(5).standard_normal((1, 7))
+    steps = tracing.trace(model, x) | gradients_of(model, x, dy) | {"dlogits": dy}
+    steps["pixels"] = steps["pixels"].astype("float32")
+    assert minivit.compare(model, steps, gradients=True).agrees
+    wrong = steps | {"gradient of head.weight": steps["gradient of head.weight"] * (1 + 1e-5)}
+    assert minivit.compare(model, wrong, gradients=True).first_difference == "gradient of head.weight"
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-10), ("float32", 1e-5), ("float16", 1e-2)])
+def test_arrays_of_one_precision_are_judged_by_it(dtype, tolerance, model, x):
+    steps = {name: a.astype(dtype) for name, a in tracing.trace(model, x).items()}
+    comparison = minivit.compare(model, steps)
+    assert comparison.agrees and comparison.tolerance == tolerance and not comparison.remarks
+    assert all(row.allowed >= tolerance for row in comparison.rows)
+    for names in (["pixels"], ["pixels", "patches"]):
+        assert minivit.compare(model, {name: steps[name] for name in names}).tolerance == tolerance
+
+
+def test_gradients_asked_for_and_none_compared(model, x):
+    steps = tracing.trace(model, x)
+    weight = np.zeros((7, 24))
+    for more, found in (({}, "steps alone"), ({"gradient of head.weigth": weight}, "gradient of head.weigth")):
+        with pytest.raises(ValueError, match="holds no gradient") as error:
+            minivit.compare(model, steps | more, gradients=True)
+        told = str(error.value)
+        assert found in told and '"gradient of NAME", such as "gradient of head.bias"' in told and "\n" not in told
+    right = {"gradient of head.weight": gradients_of(model, x, np.ones((1, 7)))["gradient of head.weight"]}
+    comparison = minivit.compare(model, {**steps, **right, "dlogits": np.ones((1, 7)), "gradient of b": weight},
+                                 gradients=True)
+    assert comparison.agrees and comparison.unused == ["gradient of b"] and not comparison.unasked
+
+
+def test_gradients_not_asked_for_are_told(model, x):
+    names = ["gradient of head.weight", "gradient of pixels", "gradient of norm.bias"]
+    comparison = minivit.compare(model, tracing.trace(model, x) | dict.fromkeys([*names, "gradient of b"], x))
+    assert comparison.agrees and comparison.unasked == names and comparison.unused == ["gradient of b"]
+    lines = repr(comparison).splitlines()
+    assert "not compared, as no step has these names: gradient of b" in lines
+    assert ("not compared: gradient of head.weight, gradient of pixels, … (3 in all); give gradients=True "
+            "(--gradients)") in lines
 
 
 def test_gradients_of_arrays(model, x):

@@ -72,3 +72,29 @@ def test_of_many_tensors_the_right_ones_share_a_line(capsys, right):
     assert lines[0].startswith("w3: WRONG") and lines[1] == "w4: nothing yet"
     assert lines[2:] == ["13 of 15 tensors right, relative difference at most 2.0e-13"]
     assert verdict(capsys, {}, expected).splitlines()[15:] == ["0 of 15 tensors right"]
+
+
+class Odd:
+    def __array__(self, *_, **__):
+        raise RuntimeError("not on this device")
+
+
+@pytest.mark.parametrize("yours, kind", [([[1, 2], [3]], "list"), ({"a": 1}, "dict"), (Odd(), "Odd"),
+                                         ([1, None], "list"), (len, "builtin_function_or_method")])
+def test_what_makes_no_array_is_told(capsys, yours, kind):
+    assert verdict(capsys, yours, np.zeros((2, 2))) == \
+        f"WRONG: found a {kind} that makes no array of numbers, expected one of shape (2, 2)"
+
+
+def test_a_prediction_is_no_array(capsys):
+    found = verdict(capsys, minivit.forward(minivit.samples.CAT), np.zeros((2, 2)))
+    assert found == "WRONG: found a Prediction that makes no array of numbers, expected one of shape (2, 2)"
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_surplus_members_are_told(capsys, kind):
+    lines = verdict(capsys, kind([1, 2, 3, 4]), [1, 2]).splitlines()
+    assert [line[:8] for line in lines[:2]] == ["0: right", "1: right"]
+    assert lines[2:] == ["2: not asked for", "3: not asked for"]
+    lines = verdict(capsys, {"layers": kind([1, 2])}, {"layers": (1,)}).splitlines()
+    assert lines[1:] == ["layers.1: not asked for"]

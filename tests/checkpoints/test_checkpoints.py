@@ -133,6 +133,47 @@ def test_overrides(tmp_path):
     assert model(images(config)).shape == (3, 3)
 
 
+@pytest.mark.parametrize("source", ["a packaged model", "a bare state dict"])
+@pytest.mark.parametrize("name, value, why", [
+    ("gelu", "foo", "is one of erf, tanh, quick"), ("num_heads", 5, "must divide the width"),
+    ("image_size", 33, "cannot be cut into patches of 4 x 4"), ("image_size", (12, 33), "cannot be cut"),
+    ("image_size", 2048, "more than 65,536 patches"), ("layer_norm_eps", 0, "is a number from 1e-20 to 1"),
+    ("pool", "foo", "")])
+def test_a_wrong_argument_is_named_and_the_source_is_not_called_damaged(source, name, value, why):
+    bare = {} if source == "a packaged model" else {"num_heads": 2}
+    sources = ["cifar10"] if source == "a packaged model" else [
+        checkpoint_files.timm(small_model()), minivit.state_dict(small_model(position="none"))]
+    for weights in sources:
+        with pytest.raises(minivit.CheckpointError, match=f"{name}=") as caught:
+            minivit.load(weights, **{"image_size": 12, **bare, name: value})
+        message = str(caught.value)
+        assert "not a whole" not in message and "\n" not in message
+        if name != "pool":
+            assert message.startswith(f"{name}={value!r} does not fit ") and why in message
+
+
+@pytest.mark.parametrize("name, value, said", [
+    ("num_heads", 0, "num_heads is a whole number from 1"), ("num_heads", "2", "num_heads is a whole number"),
+    ("num_heads", np.float64(2), "num_heads is a whole number"), ("num_classes", True, "num_classes is a whole number"),
+    ("image_size", 0, "image_size is a whole number from 1 to 4,096"), ("image_size", "12", "image_size is a whole"),
+    ("image_size", (12,), "image_size is a number of pixels or"), ("image_size", (12, None), "image_size is a whole"),
+    ("preprocessing", {"mean": (0, 0, 0)}, "preprocessing is a minivit.Preprocessing, found {'mean': "),
+    ("preprocessing", {}, "preprocessing is a minivit.Preprocessing, found {}")])
+def test_an_argument_that_fits_no_weights(name, value, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        minivit.load(checkpoint_files.timm(small_model()), **{"num_heads": 2, name: value})
+    assert not isinstance(caught.value, minivit.CheckpointError)
+
+
+@pytest.mark.parametrize("size", [np.int64(12), (np.int32(12), np.int64(12)), [12, np.uint8(12)]])
+def test_numpys_whole_numbers_are_whole_numbers(size):
+    model = minivit.load(checkpoint_files.timm(small_model()), num_heads=np.int64(2), image_size=size,
+                         num_classes=np.int8(3))
+    config = model.config
+    assert config == minivit.load(checkpoint_files.timm(small_model()), num_heads=2).config
+    assert all(type(number) is int for number in (config.num_heads, config.num_classes, *config.height_width))
+
+
 @pytest.mark.parametrize("extra, hint", [
     ("blocks.0.attn.q_norm.weight", "normalised queries"), ("rope.periods", "rotary positions"),
     ("blocks.0.attn.q_bias", ""), ("blocks.0.mlp.fc1_g.weight", ""), ("blocks.0.mlp.norm.weight", ""),
@@ -232,3 +273,15 @@ def test_weights_that_are_not_finite_are_refused(value):
     tensors["blocks.1.mlp.fc2.weight"][3, 2] = value
     with pytest.raises(minivit.CheckpointError, match=r"blocks\.1\.mlp\.fc2\.weight holds values that are NaN"):
         minivit.load(tensors, num_heads=2)
+
+
+@pytest.mark.parametrize("dtype", [None, "float64", "bfloat16"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_not_saved(value, dtype, tmp_path):
+    model, path = small_model(), tmp_path / "model.safetensors"
+    minivit.save(model, path)
+    before = path.read_bytes()
+    model.params["blocks"][1]["mlp"]["fc2"]["weight"][3, 2] = value
+    with pytest.raises(ValueError, match=r"^blocks\.1\.mlp\.fc2\.weight holds values that are NaN or infinite"):
+        minivit.save(model, path, dtype)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -4,6 +4,7 @@ Expected pixels are Pillow's, resized and cut here; expected positions SciPy's, 
 """
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,10 +13,13 @@ from checkpoint_files import CONFIG, FORMATS, native_metadata, small_model, writ
 from peaked import images, relative_error
 from PIL import Image
 from scipy import ndimage
+from toy_data import SHORT, TINY, colours
 
 import minivit
 from minivit.checkpoints import torchvision
+from minivit.config import CHOICES, SWITCHES
 from minivit.images.preparation import prepare
+from minivit.training.loop import train
 from minivit.variants import as_config
 
 HALF, IMAGENET = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -226,6 +230,33 @@ def test_save_keeps_what_is_not_the_default(tmp_path):
     np.testing.assert_allclose(again.prepare(PHOTO)[0], expected, atol=1e-5)
     x = images(config, dtype="float32")
     np.testing.assert_array_equal(again(x), model(x))
+
+
+@pytest.mark.parametrize("relative", [{}, {"norm_pre": True}, {"gated_mlp": True},
+                                      {"dist_token": True, "registers": 2}])
+@pytest.mark.parametrize("name, value", [(switch, not getattr(CONFIG, switch)) for switch in SWITCHES]
+                         + [(name, value) for name, values in CHOICES.items() for value in values]
+                         + [("registers", 3), ("num_classes", 0), ("image_size", (8, 20))])
+def test_every_part_of_a_config_is_read_again(name, value, relative, tmp_path, capsys):
+    """Nothing of a file of our own is assumed: its metadata tells it all."""
+    fitting = {"class_token": {"pool": "normed_mean", "dist_token": False}}.get(name, {})
+    if value == "distilled":
+        fitting = {"dist_token": True}
+    model = minivit.init(as_config(CONFIG, **relative | {name: value} | fitting), seed=1)
+    minivit.save(model, tmp_path / "model.safetensors")
+    again = minivit.load(tmp_path / "model.safetensors")
+    assert again.config == model.config and again.origin.assumed == () and capsys.readouterr().err == ""
+    for tensor, array in minivit.state_dict(model).items():
+        np.testing.assert_array_equal(minivit.state_dict(again)[tensor], array)
+
+
+def test_what_training_writes_of_patches_without_a_bias_is_read(tmp_path):
+    model = train(colours(), replace(TINY, patch_bias=False), replace(SHORT, epochs=1), tmp_path, progress=False)
+    for name in ("model.safetensors", "best.safetensors"):
+        again = minivit.load(tmp_path / name)
+        assert again.config == model.config and not again.config.patch_bias
+        for tensor, array in minivit.state_dict(model).items():
+            np.testing.assert_array_equal(minivit.state_dict(again)[tensor], array)
 
 
 @pytest.mark.parametrize("dtype, largest", [("float16", 1e-3), ("float32", 0.0), ("float64", 0.0), (None, 0.0)])

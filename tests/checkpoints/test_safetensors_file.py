@@ -90,6 +90,18 @@ def test_a_number_that_would_become_infinite_is_told_and_nothing_is_written(tmp_
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype, value, wider", [("float16", 1e5, "float32"), ("bfloat16", 3.4e38, "float32"),
+                                                 ("float32", 1e39, "float64"), ("float16", 1e39, "float64"),
+                                                 ("bfloat16", 1e39, "float64")])
+def test_the_dtype_to_save_as_instead_holds_the_number(tmp_path, dtype, value, wider):
+    tensors = {"weight": np.array([1, -value])}
+    with pytest.raises(ValueError, match=f"cannot: save as {wider}$"):
+        write(tmp_path / "a.safetensors", tensors, dtype=dtype)
+    write(tmp_path / "a.safetensors", tensors, dtype=wider)
+    assert np.isfinite(TensorFile(tmp_path / "a.safetensors").read("weight")).all()
+
+
 @pytest.mark.parametrize("name, array", [("a", np.zeros(2, complex)), ("a", np.array(["x"])),
                                          ("__metadata__", np.zeros(2))])
 def test_what_no_file_can_hold(tmp_path, name, array):

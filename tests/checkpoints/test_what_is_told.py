@@ -340,6 +340,25 @@ def test_a_native_file_whose_size_is_not_its_tables_is_refused(tmp_path):
         minivit.load(tmp_path / "model.safetensors")
 
 
+@pytest.mark.parametrize("said", [True, None, False])
+@pytest.mark.parametrize("there", [True, False])
+def test_the_bias_of_the_patches_is_there_unless_a_native_file_says_that_it_is_not(said, there, tmp_path):
+    """said None: files of the first versions do not say it, and have one."""
+    tensors = checkpoint_files.timm(small_model())
+    about = json.loads(checkpoint_files.native_metadata(small_model())["minivit"])
+    about["config"] = {**about["config"], "patch_bias": said}
+    if said is None:
+        del about["config"]["patch_bias"]
+    if not there:
+        del tensors["patch_embed.proj.bias"]
+    path = checkpoint_files.write("native", tensors, tmp_path, {"minivit": json.dumps(about)})
+    if there == (said is not False):
+        assert minivit.load(path).config.patch_bias == there
+    else:
+        with pytest.raises(minivit.CheckpointError, match=f"{'unexpected' if there else 'missing'} patch_embed.proj.b"):
+            minivit.load(path)
+
+
 def without_qkv_bias(tensors):
     """Without the biases of q, k and v under any format's names."""
     return {name: a for name, a in tensors.items() if not name.endswith(

@@ -55,6 +55,9 @@ def test_gradients_are_compared_where_asked(tmp_path, capsys):
     assert told(capsys, *files)[0] == 0
     status, out, _ = told(capsys, *files, "--gradients")
     assert status == 1 and "gradient of head.bias" in out
+    np.savez(tmp_path / "steps.npz", pixels=x, logits=logits)
+    status, out, err = told(capsys, *files, "--gradients")
+    assert (status, out) == (2, "") and "holds no gradient" in err and err.count("\n") == 1
 
 
 def test_an_error_of_several_lines_is_one(monkeypatch, tmp_path, capsys):

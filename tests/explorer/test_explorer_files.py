@@ -159,6 +159,21 @@ def test_explore_takes_one_picture_and_a_model_with_classes():
         minivit.explore(minivit.forward(CAT, bare))
 
 
+@pytest.mark.parametrize("settings", [{"resize": "stretch_crop"}, {"resize": "none"}, {"interpolation": "box"},
+                                      {"crop_offset": "floor"}])
+def test_a_preprocessing_that_the_page_lacks_is_refused(tmp_path, settings):
+    """The page would prepare pictures in another way, and say nothing."""
+    model = minivit.load(preprocessing=minivit.Preprocessing(**settings))
+    said = f"prepares pictures by resize crop or stretch.*, found .*{'|'.join(settings.values())}.*: load the model"
+    with pytest.raises(ValueError, match=said):
+        minivit.explore(minivit.forward(minivit.samples.cifar10_test()[0][0], model))
+    with pytest.raises(ValueError, match=said):
+        page_files.write_page(tmp_path / "site", model)
+    assert not (tmp_path / "site").exists()
+    other = minivit.Preprocessing(resize="stretch", crop_offset="floor", interpolation="lanczos")       # it has no crop
+    page_files.write_page(tmp_path / "site", minivit.load(preprocessing=other))
+
+
 def test_written_to_a_folder(tmp_path, capsys):
     from minivit.commands import cli
     assert cli.main(["explore", "-o", str(tmp_path / "site")]) == 0
@@ -168,6 +183,15 @@ def test_written_to_a_folder(tmp_path, capsys):
     photos = {f"pictures/photos/{path.relative_to(PHOTOS).as_posix()}" for path in PHOTOS.rglob("*.jpg")}
     assert {"index.html", "vit.js", "model.safetensors", "pictures/cat.jpg", *photos} <= set(written)
     assert len(photos) == 9
+
+
+def test_where_a_written_page_opens(tmp_path, capsys):
+    from minivit.commands import cli
+    site = tmp_path / "site"
+    assert cli.main(["explore", "-o", str(site), "--layer", "99"]) == 2 and not site.exists()
+    assert "--layer is a number from 0 to 8, found 99" in capsys.readouterr().err
+    assert cli.main(["explore", "-o", str(site), "--layer", "3", "--head", "mean"]) == 0
+    assert capsys.readouterr().out == f"{site}/#layer=3&head=mean\n" and (site / "index.html").exists()
 
 
 def test_a_port_beyond_the_last(capsys):

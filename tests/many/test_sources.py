@@ -52,6 +52,18 @@ def test_a_zip(tmp_path):
     assert [place.read() for place in places(path)] == [b"b/1.jpg", b"again"]
 
 
+def test_zips_in_a_list(tmp_path):
+    """A file that is only named like one is a row that says so, as any other that is no image."""
+    for name in ("a.zip", "b.ZIP"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("1.jpg", name)
+    (tmp_path / "c.zip").write_bytes(b"no zip")
+    a, b, c, photo = (str(tmp_path / name) for name in ("a.zip", "b.ZIP", "c.zip", "photo.jpg"))
+    assert names([a, photo, b, c]) == [f"{a}/1.jpg", photo, f"{b}/1.jpg", c]
+    (tmp_path / "list.txt").write_text("b.ZIP\na.zip\n", "utf-8")
+    assert [place.read() for place in places(tmp_path / "list.txt")] == [b"b.ZIP", b"a.zip"]
+
+
 @needs_fork
 def test_a_fork_opens_a_zip_anew(tmp_path):
     """Two processes that read by one open file move each other's place in it."""

@@ -15,6 +15,7 @@ from toy_data import colours, write_folder
 import minivit
 from minivit.engine import memory
 from minivit.images import files
+from minivit.training import data as training_data
 from minivit.training.cifar_binary import CLASSES
 from minivit.training.data import read_labelled_images
 
@@ -325,6 +326,33 @@ def test_sources_without_two_classes(folder, tmp_path):
     assert "it holds nothing" in refused(tmp_path / "empty")
     write_folder(colours(12).subset([0, 0]), tmp_path / "one" / "train")
     assert "in 1 classes" in refused(tmp_path / "one", "train")
+
+
+@pytest.mark.parametrize("folders, proposed", [
+    (("Test", "Train"), "Train"), (("train", "unlabelled", "val"), "train"), (("TEST", "Valid"), "TEST"),
+    (("Testing", "Training", "extra"), "Training")])
+def test_folders_named_as_splits_are_no_classes(tmp_path, folders, proposed):
+    """Else a run would learn to tell training images from test images, with both among its images."""
+    for name in folders:
+        write_folder(colours(12), tmp_path / name)
+    said = f"are splits, not classes: {', '.join(folders)}; name one, such as --split {proposed}"
+    assert said in refused(tmp_path)
+
+
+@pytest.mark.parametrize("classes", [("car", "plane", "train"), ("essay", "test"), ("Red", "blue")])
+def test_a_class_may_have_the_name_of_a_split(tmp_path, classes):
+    for name in classes:
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "1.png")
+    assert read(tmp_path).classes == list(classes)
+
+
+@pytest.mark.parametrize("folders, part", [(("Train", "Test"), "Test"), (("test", "train", "unlabelled"), "test"),
+                                           (("test", "essay"), ""), (("testing", "val"), "testing")])
+def test_the_part_to_measure_on(tmp_path, folders, part):
+    for name in folders:
+        write_folder(colours(12), tmp_path / name)
+    assert training_data.test_part(tmp_path) == part
 
 
 @pytest.mark.parametrize("as_zip", [False, True])

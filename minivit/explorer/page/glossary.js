@@ -14,7 +14,7 @@ export const GLOSSARY = {
   "value": "What a token hands over: a vector that a linear map makes of it, one for each head. Attention takes the weighted mean of the values.",
   "softmax": "Turns scores into weights that are positive and sum to 1: exp of each score, divided by the sum of all of these.",
   "temperature": "The scores are divided by it before the softmax. Below 1, attention gets sharper, with more weight on fewer tokens; above 1, flatter. The network was trained at 1.",
-  "position embedding": "A learned vector for each place, added to the token at that place. Nothing else tells the network where a patch came from.",
+  "position embedding": "A vector for each place, in most models learned, added to the token at that place. Nothing else tells the network where a patch came from.",
   "LayerNorm": "Shifts and scales the vector of each token to mean 0 and variance 1, and then by learned weights.",
   "MLP": "Multi-layer perceptron: two linear maps with a bend, GELU, between them. It works on each token alone.",
   "GELU": "x · Φ(x), with Φ the normal distribution's cumulative function: large numbers pass, negative ones are held back, with a smooth bend between.",

@@ -1,5 +1,6 @@
 // Any picture file -> the normalised pixels (H, W, 3) that the network reads, with Pillow's arithmetic: to the bit what
-// minivit's model.prepare makes of the same decoded pixels. What is no picture gets one line, thrown as an Error.
+// minivit's model.prepare makes of the same decoded pixels by resize "crop", its centre rounded, or "stretch"; models of
+// other ways are not given to the page (page_files.py). What is no picture gets one line, thrown as an Error.
 import { sizes } from "./vit.js";
 
 const MEGAPIXELS = 30;

@@ -114,7 +114,7 @@ export function picture_sources(app) {
     try {
       media = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     } catch (error) {
-      return app.fail(`the camera cannot be used: ${error.name === "NotAllowedError" ? "the browser was not allowed to" : "none was found"}`);
+      return app.fail(`the camera cannot be used: ${{ NotAllowedError: "the browser was not allowed to", NotFoundError: "none was found" }[error.name] ?? "it is in use, or this page came neither over https nor from this machine"}`);
     }
     const video = el("video", { autoplay: true, playsinline: true, muted: true });
     const stop = () => { media.getTracks().forEach((track) => track.stop()); dialog.close(); };

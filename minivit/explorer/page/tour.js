@@ -25,7 +25,7 @@ export const STEPS = [
   ["Far from the first layer on", "distance", () => "Each dot is one head. Layer 0 is not bound to what is near: compare its dots with the dashed line, which is what looking everywhere alike would give."],
   ["The price: the square of the tokens", "costs", (a) => { const { linear, attention } = macs(a.size); return `At ${a.size.T} tokens attention's products are ${percent(attention / (linear + attention), 0)} of the work. Enlarge the picture with the slider: the linear maps grow with the tokens, attention with their square.`; }],
   ["What a Vision Transformer sees", "rollout", () => "One layer's map tells where one head looks; {rollout} multiplies all layers up. Paint out the patches that are bright and watch the answer: only that tells whether they mattered.", () => ({ token: 0, view: "rollout" })],
-  ["Small and large", "costs", () => "The same few lines make every model of this table: only six numbers differ. What the larger ones need besides is data: the paper trains them on up to 300 million images."],
+  ["Small and large", "costs", () => "The same few lines make every model of this table: only seven numbers differ. What the larger ones need besides is data: the paper trains them on up to 300 million images."],
 ];
 
 export function tour(app, node) {

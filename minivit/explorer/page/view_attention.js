@@ -71,7 +71,7 @@ export function attention(app) {
     for (let t = 0; t < T; t++) vector("value", t).forEach((v, i) => { mixed[i] += row[t] * v; });
     const v = vector("value", partner), strongest = Math.max(largest(v), largest(mixed));
     value.show(v, `v of ${app.token_name(partner)}, of which ${percent(row[partner])} is taken`, strongest);
-    output.show(mixed, `Σ weight · v over all ${T} tokens: what head ${head} hands on`, strongest);
+    output.show(mixed, `Σ weight · v over all ${T} tokens: what head ${head} ${state.headsOff.has(`${layer}.${head}`) || state.layersOff.has(layer) ? "would hand on, were it not switched off" : "hands on"}`, strongest);
     attended.show(at("attended").subarray(token * D, (token + 1) * D), `the ${H} heads side by side, times the output projection: added to the stream of ${who}`);
   } };
 }

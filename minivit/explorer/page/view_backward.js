@@ -9,7 +9,7 @@ export function backward_pass(app) {
   const title = el("p", { class: "worked" }), depths = Array.from({ length: L + 1 }, (_, i) => ({ canvas: grid_canvas("", { class: "tile" }), caption: el("figcaption", { class: "note" }), i })).reverse();
   const signed = grid_canvas("", { class: "tile large" }), signed_note = el("figcaption", { class: "note" });
   clear(body, title, el("div", { class: "film" }, depths.map(({ canvas, caption }) => el("figure", {}, canvas, caption))),
-    el("div", { class: "split" }, el("figure", {}, signed, signed_note), el("div", {}, el("p", {}, "A step of every pixel against its gradient makes the class likelier: that is how adversarial pictures are made. The same numbers, one layer farther, are what training changes weights by."), el("button", { id: "step", onclick: step }, "Take such a small step"))));
+    el("div", { class: "split" }, el("figure", {}, signed, signed_note), el("div", {}, el("p", {}, "A step of every pixel against its gradient makes the class likelier: that is how adversarial pictures are made. Training takes such a step with the weights: the gradient at the output of a linear map, times what entered the map, is the gradient of its weights."), el("button", { id: "step", onclick: step }, "Take such a small step"))));
 
   // Every pixel moves by a few levels of 255 in the direction that makes the class likelier.
   function step() {

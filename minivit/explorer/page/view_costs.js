@@ -18,7 +18,7 @@ const big = (x) => x >= 1e9 ? `${(x / 1e9).toFixed(1)} G` : x >= 1e6 ? `${(x / 1
 
 export function costs(app) {
   const { size, model } = app, { P, height, width, first, T, L, H } = size;
-  const { node, body } = card("costs", "What it costs, and how large it gets", `Every token looks at every other: ${T} tokens make ${T} × ${T} weights, in each of ${H} heads and ${L} layers. Twice the side means four times the patches and sixteen times the weights.`, "config.py");
+  const { node, body } = card("costs", "What it costs, and how large it gets", `Every token looks at every other: ${T} tokens make ${T} × ${T} weights, in each of ${H} heads and ${L} layers. Twice the side means four times the patches and almost sixteen times the weights.`, "config.py");
   const side = el("input", { type: "range", id: "side", min: 1, max: 16, value: 1, oninput: draw }), rows = el("tbody"), value = el("output");
   const variants = TABLE.map(([name, p, D, l, M, h]) => { const N = (224 / p) ** 2; return [name, { P: p, D, L: l, M, H: h, N, T: N + 1, K: 1000, first: 1 }, 224]; });
   const learned = model.config.position === "learned";

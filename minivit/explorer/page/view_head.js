@@ -5,7 +5,7 @@ import { strip } from "./draw.js";
 
 export function head_view(app) {
   const { size, model } = app, { D, K } = size, cls = model.config.pool === "cls";
-  const { node, body } = card("head", "One token gives the answer", `The ${cls ? "{[CLS]} token" : "mean of the patches"} after the last layer, normalised, is all that the head reads: ${D} numbers, one linear map, ${K} scores, the {logits|logit}. The {softmax} turns scores into probabilities.`, "head.py, loss.py");
+  const { node, body } = card("head", `One ${cls ? "token" : "vector"} gives the answer`, `The ${cls ? "{[CLS]} token" : "mean of the patches"} after the last layer, normalised, is all that the head reads: ${D} numbers, one linear map, ${K} scores, the {logits|logit}. The {softmax} turns scores into probabilities.`, "head.py, loss.py");
   const representation = strip(), rows = el("tbody");
   clear(body, representation.node, el("div", { class: "scroll" }, el("table", { class: "opened" }, el("caption", { class: "unseen" }, "Logits and probabilities"), el("thead", {}, el("tr", {}, ["class", "logit", "exp(logit − max)", "probability"].map((name) => el("th", { scope: "col" }, name)))), rows)));
   return { node, draw() {

@@ -17,7 +17,7 @@ export function mlp_view(app) {
     normed.show(at("norm2", D), `${app.token_name(token)} after LayerNorm: ${D} numbers`);
     hidden.show(bent, `${M} hidden units after GELU`);
     back.show(at("mlp", D), `${D} numbers, added to the stream`);
-    say.textContent = `${open} of ${M} units are open (above 0.1), ${percent(open / M, 0)}; the others let almost nothing through. The largest is ${short(Math.max(...bent))}.`;
+    say.textContent = `${open} of ${M} units are open (above 0.1), ${percent(open / M, 0)}; each of the others gives between −0.17 and 0.1, little by itself, but they are many. The largest is ${short(Math.max(...bent))}.`;
     const [w, h] = [300, 200], right = Math.max(1.5, ...expanded), left = -3, top = Math.max(1, right);
     const x = (v) => 6 + (w - 12) * (Math.max(left, v) - left) / (right - left), y = (v) => h - 26 - (h - 40) * (v + 0.2) / (top + 0.2);
     const line = Float32Array.from({ length: 71 }, (_, i) => left + (right - left) * i / 70), bend = gelu(line, model.config.gelu);

@@ -7,8 +7,8 @@ import { map_of } from "./maps.js";
 import { lens_probabilities } from "./view_stream.js";
 
 export function network(app) {
-  const { size, state, labels } = app, { T, N, D, H, L, K, P, M, width, height, first } = size;
-  const { node, body } = card("network", "The network at a glance", `An image becomes a sequence of ${N} {patches|patch}, as a sentence is a sequence of words; ${L} {layers|layer}, each {attention} and an {MLP}, work on it; one token gives the answer.`, "vit.py");
+  const { size, state, labels, model } = app, { T, N, D, H, L, K, P, M, width, height, first } = size;
+  const { node, body } = card("network", "The network at a glance", `An image becomes a sequence of ${N} {patches|patch}, as a sentence is a sequence of words; ${L} {layers|layer}, each {attention} and an {MLP}, work on it; ${model.config.pool === "cls" ? "one token gives" : "the mean of the patches gives"} the answer.`, "vit.py");
   const steps = [["picture", "pixels", `${height} × ${width} × 3`], ["patches", "patches", `${N} × ${P * P * 3}`], ["embedding", "embedding", `${N} × ${D}`],
     ["positions", first ? "[CLS], positions" : "positions", `${T} × ${D}`], ["attention", `${L} layers`, `${H} heads, MLP ${M}`], ["head", "head", `${D} → ${K}`]];
   const line = el("nav", { class: "pipeline", "aria-label": "Parts of the network" }, steps.map(([part, name, shape]) =>

@@ -34,7 +34,10 @@ FAULTS = [
       within="names_in"),
     F("a split for training is proposed to measure on", "commands/evaluate", "read_labelled_images(_1, _2, _3, _4, _5)",
       "read_labelled_images(_1, _2, _3, _4)"),
-    F("splits are classes", "training/data", "not split and set(_1) <= SPLITS", "False"),
+    F("splits are classes", "training/data", "not split and _are_splits(_1)", "False"),
+    F("splits in capitals are classes", "training/data", "{name.lower() for name in folders}", "set(folders)"),
+    F("splits beside unlabelled images are classes", "training/data", "{*TRAINING, *MEASURING, *FURTHER}",
+      "{*TRAINING, *MEASURING}"),
     F("CIFAR's pixels transposed", "training/cifar_binary", "_1.transpose(0, 2, 3, 1)", "_1.transpose(0, 3, 2, 1)"),
     F("CIFAR's test images are trained on", "training/cifar_binary", "range(1, 6)", "range(1, 5)"),
     # augmentation
