@@ -39,4 +39,8 @@ FAULTS = [
     # the verdict on an exercise
     F("one row that passes is enough", "checking/gradient_checking", "all(_1.passed for _1 in _2)",
       "any(_1.passed for _1 in _2)"),
+    F("pixels loosen all other steps", "checking/reference", "[a for _1, a in _2.items() if _1 not in PREPARED]",
+      "list(_2.values())"),
+    F("no gradient is as good as one", "checking/comparison", "check_any(_1, _2, _3, _4)", "None"),
+    F("surplus members are right", "checking/exercises", "range(_1, _2) if is_long else []", "[]"),
 ]

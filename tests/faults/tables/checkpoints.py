@@ -188,4 +188,7 @@ FAULTS = [
       tests="tests/training/test_fine_tuning.py::test_load_with_other_classes"),
     F("nothing tells which head was replaced", "checkpoints/loading", "no_longer if num_classes else {}", "{}",
       tests="tests/training/test_fine_tuning.py::test_load_with_other_classes"),
+    F("a patch bias that a native file lacks is lost", "checkpoints/configuring",
+      "FREE = ('image_size', 'position', 'patch_bias')", "FREE = ('image_size', 'position')"),
+    F("weights that are not finite are saved", "checkpoints/native", "not is_finite(array)", "False"),
 ]

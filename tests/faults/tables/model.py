@@ -43,4 +43,5 @@ FAULTS = [
     F("what another network has made is not read", "tracing", "(given or {}).get(prefix + name, array)", "array"),
     # trees
     F("names of the tree without their place", "trees", "_1[:-1]", "_1"),
+    F("labels need not be texts", "model", "[name for name in names if not isinstance(name, str)] if _1 else _2", "[]"),
 ]
