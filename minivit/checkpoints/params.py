@@ -37,14 +37,15 @@ def _progress(total):
 def _read(source, name, dtype):
     with np.errstate(over="ignore"):
         array = source.read(name).astype(dtype, copy=False)
-    if array.size and not is_finite(array):
+    if not is_finite(array):
         raise CheckpointError(f"{source.label}: {name} holds values that are NaN or infinite in {dtype}")
     return array
 
 
 def is_finite(array):
-    """Whether no value of an array, which has some, is NaN or infinite."""
-    return bool(np.isfinite(array.min()) and np.isfinite(array.max()))                   # both are NaN where any is
+    """Whether no value of an array is NaN or infinite."""
+    # The smallest and the largest are NaN where any value is.
+    return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
 def nest(flat):

@@ -16,7 +16,7 @@ from ..images.preparation import Preprocessing, fit
 from . import cifar_binary, members
 
 TRAINING, MEASURING = ("train", "training"), ("test", "testing", "val", "valid", "validation")
-FURTHER = ("unlabelled", "unlabeled", "extra")                        # of STL-10, of SVHN
+FURTHER = ("unlabelled", "unlabeled", "extra")          # STL-10 and SVHN have such
 
 
 @dataclass
@@ -62,7 +62,7 @@ def read_labelled_images(source, split, height_width, preprocessing=None, purpos
 
 
 def test_part(source):
-    """The split to measure on where none is named: "test" where the source has such a part, "" for all of it."""
+    """The split to measure on where none is named: "test" or "testing", as the source has it, or "" for all of it."""
     source = Path(source)
     if cifar_binary.recognises(source):
         return "test"

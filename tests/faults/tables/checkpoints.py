@@ -159,7 +159,7 @@ FAULTS = [
     F("a file that is half written", "checkpoints/atomic", "os.replace(_1, _2)", "None"),
     F("not flushed to disk", "checkpoints/atomic", "os.fsync(_1)", "None"),
     F("what failed stays", "checkpoints/atomic", "_1.unlink(missing_ok=True)", "None"),
-    F("nan in the weights goes unnoticed", "checkpoints/params", "array.size and not _1", "False"),
+    F("nan in the weights goes unnoticed", "checkpoints/params", "not is_finite(array)", "False"),
     F("big_vision's [CLS] has the first patch's position", "position_embedding", "gap = np.zeros_like(table, ...)",
       "gap = table[:, :without]"),
     F("missing tensors go unnoticed", "checkpoints/fitting", "if problems:\n    ...", "pass"),
