@@ -113,7 +113,7 @@ def test_the_packaged_model_is_the_default():
     images, labels = samples.cifar10_test()
     assert images.shape == (100, 32, 32, 3) and (np.bincount(labels) == 10).all()
     found = minivit.forward(images).probabilities.argmax(axis=1)
-    assert (found == labels).mean() > 0.79                  # 88.8 % of all 10,000; the deviation of 100 is 3 %
+    assert (found == labels).mean() > 0.79                  # 90.6 % of all 10,000; the deviation of 100 is 3 %
 
 
 def test_backward_agrees_with_finite_differences(model, photos):
