@@ -65,7 +65,8 @@ def test_the_error_of_the_packaged_model_is_that_of_its_card():
     p = np.where(np.arange(10) == predicted[:, None], confidence[:, None], 0)
     card = (models / "cifar10.md").read_text(encoding="utf-8")
     told = re.search(r"expected calibration error \(15 bins of equal width\) (0\.\d{3})", card)
-    assert expected_calibration_error(p, labels) == pytest.approx(float(told[1]), abs=5e-4)
+    # Half of the card's last digit, and half of float16's spacing below 1.
+    assert expected_calibration_error(p, labels) == pytest.approx(float(told[1]), abs=5e-4 + 2.5e-4)
 
 
 @pytest.mark.parametrize("p, labels, said", [

@@ -50,7 +50,7 @@ def learning_curves_figure(rows, num_classes, training="training", starts=()):
     for ax in (left, middle, right):
         for start in starts:
             ax.axvline(start - 0.5, color=FAINT, linestyle="--", linewidth=1)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(4 if ax is right else 10, integer=True))   # the right one is narrow
         ax.grid(alpha=0.3)
     left.set_ylim(bottom=0)
     right.set_ylim(bottom=0)

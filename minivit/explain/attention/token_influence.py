@@ -66,7 +66,10 @@ def token_influence_figure(influences):
     figure, axes = plt.subplots(1, len(influences), figsize=(WIDTH, 4.3), squeeze=False)
     for ax, (title, influence) in zip(axes[0], influences.items()):
         shown = np.ma.masked_equal(influence, 0.0)
-        mesh = ax.imshow(shown, norm=LogNorm(shown.min(), shown.max()))
+        smallest, largest = shown.min(), shown.max()
+        mesh = ax.imshow(shown, norm=LogNorm(smallest, largest))
         ax.set(title=title, xlabel="input token j", ylabel="output token i")
-        figure.colorbar(mesh, ax=ax, label="size of ∂ output i / ∂ input j", orientation="horizontal")
+        bar = figure.colorbar(mesh, ax=ax, label="size of ∂ output i / ∂ input j", orientation="horizontal",
+                              ticks=np.geomspace(smallest, largest, 3), format="%.2g")
+        bar.minorticks_off()                                            # their labels would overlap
     return figure
