@@ -27,8 +27,9 @@ from minivit.training.record import LOG
 
 CONFIG = ViTConfig(patch_size=4, width=192, num_layers=9, mlp_width=384, num_heads=6, image_size=32)
 RATE_AT_64 = 1.25e-3                                        # Muon's, for batches of 64
-# The packaged model's. A run before it had 100 epochs, batches of 1,024, magnitude 0.4, mixup 0.5, half of the batches
-# mixed and at most a quarter of the patches left out; it learned its images by heart. So this one changes them more.
+# The packaged model's. A run before it, planned for 100 epochs in batches of 1,024 with magnitude 0.4, mixup 0.5, half
+# of the batches mixed and at most a quarter of the patches left out, learned its images by heart: this changes them
+# more.
 RECIPE = Recipe(optimiser="muon", weight_decay=0.1, warmup_epochs=10, average=0.998, rand_augment=2, magnitude=0.5,
                 erase=0.25, mixup=0.8, cutmix=1.0, mixing=0.8, stochastic_depth=0.1, patch_dropout=0.5, mimetic=True,
                 whiten=True, calibrate=True)

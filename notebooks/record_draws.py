@@ -1,4 +1,4 @@
-"""Record forty draws of the comparison of chapter 18 (ten minutes): python notebooks/record_draws.py
+"""Record forty draws of the comparison of chapter 18 (nine minutes): python notebooks/record_draws.py
 
 The chapter's own cells run, with forty draws instead of two. How many of the sixty pictures each way names right goes
 into recorded/draws.npz. Run it again when the packaged model or a rate of the chapter changes.
