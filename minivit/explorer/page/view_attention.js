@@ -19,7 +19,7 @@ export function attention(app) {
   const sum = el("p", { class: "worked" }), mean_note = el("p", { class: "worked" }, "Choose one head above to see its query, keys and scores: a mean of heads has none.");
   const steps = el("ol", { class: "steps" },
     el("li", {}, el("h3", {}, "The query of this token"), query.node),
-    el("li", {}, el("h3", {}, "Its score with every token, and the softmax of that row"), el("div", { class: "split even" }, el("figure", {}, scores, score_note), el("figure", {}, weights, weight_note)), table),
+    el("li", {}, el("h3", {}, "Its score with every token, and the softmax of that row"), el("div", { class: "split even" }, el("figure", {}, scores, score_note), el("figure", {}, weights, weight_note)), el("div", { class: "scroll" }, table)),
     el("li", {}, el("h3", {}, "One score opened: choose a row of the table"), key.node, product.node, sum),
     el("li", {}, el("h3", {}, "The values, weighted and summed"), value.node, output.node, attended.node));
   clear(body, el("div", { class: "split attention" }, el("div", {}, el("figure", { class: "matrix-figure" }, el("div", { class: "matrix-box" }, matrix, marker), matrix_note), near), el("div", {}, mean_note, steps)));
