@@ -157,7 +157,7 @@ def main():
     text = filled(text, "photos", photos(model))
     head, tail = text.split("| test accuracy |")[0], text.split("| robustness |")[1].split("\n", 1)[1]
     np.savez_compressed(ANSWERS, labels=test.labels.astype(np.uint8), predicted=predicted.astype(np.uint8),
-                        confidence=confidence.astype(np.float16), temperature=np.float64(tau))
+                        confidence=confidence.astype(np.float32), temperature=np.float64(tau))
     CARD.write_text(head + "\n".join(rows) + "\n" + tail, "utf-8")
     draw_maps(model)
     print("\n".join(rows))

@@ -1,6 +1,9 @@
 """The numbers behind the figures of notebooks 05 to 08: attention, MLP, layers and head."""
 
+from itertools import pairwise
+
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -108,6 +111,19 @@ def test_only_attention_reaches_other_tokens(model, x):
     for section, params in ((mlp, block["mlp"]), (layer_norm, block["norm1"])):
         influence = token_influence.token_influence(section, x, params)
         assert np.count_nonzero(influence[off]) == 0 and np.all(np.diag(influence) > 0)
+
+
+def test_the_numbers_of_a_narrow_range_stand_apart():
+    """A range in which no power of ten lies: its ends are told, and no two numbers overlap."""
+    influence = np.diag([12.3, 20.0, 27.1]) + 0.0
+    figure = token_influence.token_influence_figure({"one": influence, "two": influence, "three": influence})
+    figure.canvas.draw()
+    for bar in figure.axes[3:]:
+        labels = [label for label in bar.get_xticklabels(which="both") if label.get_text()]
+        assert labels[0].get_text() == "12" and labels[-1].get_text() == "27"
+        extents = [label.get_window_extent() for label in labels]
+        assert all(left.x1 < right.x0 for left, right in pairwise(extents))
+    plt.close(figure)
 
 
 def test_change_by_token_pushes_one_token_by_the_given_length(x):

@@ -1,5 +1,7 @@
 """The figures of training, of two models compared, and of NumPy's calls: what they show is what was measured."""
 
+from itertools import pairwise
+
 import matplotlib
 import numpy as np
 import pytest
@@ -44,6 +46,19 @@ def test_clean_training_images_and_new_runs_are_drawn():
     clean = {line.get_label(): line.get_ydata()[0] for line in accuracy.lines}["training, as they are"]
     assert clean == 87.5
     assert [list(ax.lines[-1].get_xdata()) for ax in (loss, accuracy, rate)] == [[3.5, 3.5]] * 3
+
+
+def test_the_numbers_of_a_long_run_stand_apart():
+    rows = [{"epoch": i, "loss": 2.0, "accuracy": 0.5, "held_out_loss": 1.0, "held_out_accuracy": 0.75,
+             "learning_rate": 0.001} for i in range(1, 241)]
+    figure = learning_curves.learning_curves_figure(rows, 10)
+    figure.canvas.draw()
+    for ax in figure.axes:
+        low, high = ax.get_xlim()
+        ticks = zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+        shown = [label for place, label in ticks if low <= place <= high]
+        extents = [label.get_window_extent() for label in shown]
+        assert len(extents) > 2 and all(left.x1 < right.x0 for left, right in pairwise(extents))
 
 
 def test_classes_take_turns_right_and_wrong_apart():
